@@ -1,0 +1,34 @@
+"""amd64: stack return PC, g below the fs base and, in the register ABI, in R14 (Go's asm_amd64.s)."""
+
+from arch.model import Arch, CallConvention, InternalAbi, SyscallConvention, Tls, frozen
+
+ARCH = Arch(
+    name="amd64",
+    word=8,
+    isa="x86",
+    bits=64,
+    elf_machine="EM_X86_64",
+    registers=(
+        "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp",
+        "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rip", "rflags",
+    ),
+    roles=frozen({"sp": "rsp", "pc": "rip", "flags": "rflags", "ctxt": "rdx", "result": "rax", "fp": "rbp"}),
+    flag_bits=frozen({"C": 0, "Z": 6, "S": 7, "O": 11}),
+    alignment=1,
+    nop=b"\x90",
+    call=CallConvention(return_on_stack=True, first_argument=8),
+    syscall=SyscallConvention(
+        instruction="syscall",
+        number="rax",
+        arguments=("rdi", "rsi", "rdx", "r10", "r8", "r9"),
+        result="rax",
+        destroyed=frozen({"rcx": "pc", "r11": "flags"}),
+    ),
+    tls=Tls(segment="fs"),
+    internal=InternalAbi(
+        arguments=("rax", "rbx", "rcx", "rdi", "rsi", "r8", "r9", "r10", "r11"),
+        g="r14",
+        zero="xmm15",
+        scratch=("r12", "r13"),
+    ),
+)

@@ -1,0 +1,114 @@
+"""The record types of `arch`: what is true of a CPU and its Linux ABI, as data.
+
+Registers are named as the assembler writes them (``rax``, ``r10``); whoever uses them asks by *role*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class CallConvention:
+    """Where a call leaves its return PC and finds its arguments (Go's stack ABI, "ABI0").
+
+    ``return_on_stack``: a call pushes the return PC; otherwise it is in the link register.
+    ``first_argument``: bytes from SP at entry to the first argument word.
+    """
+
+    return_on_stack: bool
+    first_argument: int
+
+
+@dataclass(frozen=True)
+class InternalAbi:
+    """Go's register ABI ("ABIInternal"), on the arches that have one.
+
+    ``arguments``: integer argument and result registers in order. ``g``: the register that mirrors g.
+    ``zero``: the vector register that holds 0 at every call. ``scratch``: free at function entry.
+    """
+
+    arguments: tuple[str, ...]
+    g: str
+    zero: str
+    scratch: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SyscallConvention:
+    """The kernel entry: which registers carry what, and which the kernel destroys.
+
+    ``destroyed`` names registers (beside the result) that hold something else after the trap, mapped to
+    the role of what they then hold: ``pc`` (the return PC) or ``flags``.
+    """
+
+    instruction: str
+    number: str
+    arguments: tuple[str, ...]
+    result: str
+    destroyed: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Where the thread keeps g (and m, in eras that keep it there).
+
+    With a ``segment`` the words lie just below the segment base; ``self_pointer`` says that the word at
+    the base must hold the base's own address. Without one, g and m are registers.
+    """
+
+    segment: str | None = None
+    self_pointer: bool = False
+    g_register: str | None = None
+    m_register: str | None = None
+
+
+@dataclass(frozen=True)
+class Arch:
+    """One architecture. Everything the other floors know of it stands here.
+
+    ``word``: bytes. ``isa`` and ``bits``: the instruction set for the engines. ``registers``: the general
+    registers, PC and flags, in the order of a recorded row. ``roles``: role -> register, among ``sp``,
+    ``pc``, ``flags``, ``link``, ``ctxt`` (closure context), ``result``, ``fp`` (frame pointer as Go
+    keeps it). ``flag_bits``: condition flag -> bit number in the flags register. ``alignment``: bytes an
+    instruction's address is a multiple of. ``nop``: one no-op.
+    """
+
+    name: str
+    word: int
+    isa: str
+    bits: int
+    elf_machine: str
+    registers: tuple[str, ...]
+    roles: Mapping[str, str]
+    flag_bits: Mapping[str, int]
+    alignment: int
+    nop: bytes
+    call: CallConvention
+    syscall: SyscallConvention
+    tls: Tls
+    internal: InternalAbi | None = None
+
+    @property
+    def mask(self) -> int:
+        """All bits of a word set."""
+        return (1 << (8 * self.word)) - 1
+
+    def signed(self, value: int) -> int:
+        """A word read as a two's complement number."""
+        return value - (1 << (8 * self.word)) if value >> (8 * self.word - 1) else value
+
+    def pack(self, value: int) -> bytes:
+        """A word as bytes; ``value`` is taken modulo the word size."""
+        return (value & self.mask).to_bytes(self.word, "little")
+
+    def unpack(self, data: bytes) -> int:
+        """The word in ``data``."""
+        return int.from_bytes(data, "little")
+
+
+def frozen(mapping: Mapping[str, str] | Mapping[str, int]) -> MappingProxyType:  # type: ignore[type-arg]
+    """A read-only view, for the mappings of the frozen records."""
+    return MappingProxyType(dict(mapping))
