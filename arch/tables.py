@@ -71,11 +71,14 @@ E2017: Mapping[str, Table] = {
         "_panic": (16, 32), "_defer": (20, 40), "m": (24, 48), "sched": (28, 56), "syscallsp": (56, 112),
         "syscallpc": (60, 120), "stktopsp": (64, 128), "param": (68, 136), "atomicstatus": (72, 144),
         "stackLock": (76, 148), "goid": (80, 152), "preempt": (108, 192), "throwsplit": (113, 197),
+        "size": (212, 368),
     },
     "m": {
         "g0": (0, 0), "morebuf": (4, 8), "divmod": (32, 64), "procid": (36, 72), "gsignal": (44, 80),
         "tls": (56, 96), "curg": (84, 152), "p": (92, 168), "mallocing": (104, 188), "preemptoff": (112, 200),
         "locks": (120, 216),
+        # Room for all of the above, not the true size, which was never computed.
+        "size": (768, 1024),
     },
 }
 
