@@ -1,0 +1,172 @@
+"""Linux as the three architectures see it: system-call numbers, clone flags, error numbers.
+
+Sources: the numbers in Go's syscall and runtime packages; flags, error numbers and the order of clone's
+arguments from the kernel's manual pages. arm is the EABI.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum, IntFlag
+
+from arch.model import Arch
+
+_COLUMNS = {"386": 0, "amd64": 1, "arm": 2}
+
+# name -> number on (386, amd64, arm). The id calls are the 32-bit-id ones on 386 and arm (setuid32 and so on).
+NUMBERS: Mapping[str, tuple[int | None, int | None, int | None]] = {
+    "read": (3, 0, 3),
+    "write": (4, 1, 4),
+    "open": (5, 2, 5),
+    "openat": (295, 257, 322),
+    "close": (6, 3, 6),
+    "pipe": (42, 22, 42),
+    "pipe2": (331, 293, 359),
+    "dup2": (63, 33, 63),
+    "dup3": (330, 292, 358),
+    "fcntl": (55, 72, 55),
+    "fcntl64": (221, None, 221),
+    "ioctl": (54, 16, 54),
+    "fork": (2, 57, 2),
+    "vfork": (190, 58, 190),
+    "clone": (120, 56, 120),
+    "clone3": (435, 435, 435),
+    "execve": (11, 59, 11),
+    "exit": (1, 60, 1),
+    "exit_group": (252, 231, 248),
+    "wait4": (114, 61, 114),
+    "waitid": (284, 247, 280),
+    "futex": (240, 202, 240),
+    "mmap": (90, 9, 90),
+    "mmap2": (192, None, 192),
+    "munmap": (91, 11, 91),
+    "madvise": (219, 28, 220),
+    "set_thread_area": (243, 205, None),
+    "modify_ldt": (123, 154, None),
+    "arch_prctl": (None, 158, None),
+    "cacheflush": (None, None, 0x0F0002),
+    "kill": (37, 62, 37),
+    "tkill": (238, 200, 238),
+    "tgkill": (270, 234, 268),
+    "getpid": (20, 39, 20),
+    "getppid": (64, 110, 64),
+    "gettid": (224, 186, 224),
+    "setsid": (66, 112, 66),
+    "setpgid": (57, 109, 57),
+    "chdir": (12, 80, 12),
+    "chroot": (61, 161, 61),
+    "setgroups": (206, 116, 206),
+    "setgid": (214, 106, 214),
+    "setuid": (213, 105, 213),
+    "ptrace": (26, 101, 26),
+    "prctl": (172, 157, 172),
+    "unshare": (310, 272, 337),
+    "prlimit64": (340, 302, 369),
+    "rt_sigaction": (174, 13, 174),
+    "rt_sigprocmask": (175, 14, 175),
+    "rt_sigreturn": (173, 15, 173),
+    "sigaltstack": (186, 131, 186),
+    "setitimer": (104, 38, 104),
+    "sched_yield": (158, 24, 158),
+    "clock_gettime": (265, 228, 263),
+    "gettimeofday": (78, 96, 78),
+    "brk": (45, 12, 45),
+}
+
+_NAMES = {
+    arch: {row[column]: call for call, row in NUMBERS.items() if row[column] is not None}
+    for arch, column in _COLUMNS.items()
+}
+
+
+def number(arch: Arch, call: str) -> int:
+    """The number of a system call; KeyError if Linux has none of this name on ``arch`` (or it is not known here)."""
+    row = NUMBERS.get(call)
+    found = row[_COLUMNS[arch.name]] if row else None
+    if found is None:
+        raise KeyError(f"no system call {call!r} on {arch.name}")
+    return found
+
+
+def name(arch: Arch, call: int) -> str | None:
+    """The name of system call number ``call``, None if it is not known here."""
+    return _NAMES[arch.name].get(call)
+
+
+class Clone(IntFlag):
+    """Flags of clone, unshare and clone3; the low byte of clone's word is the exit signal."""
+
+    VM = 0x100
+    FS = 0x200
+    FILES = 0x400
+    SIGHAND = 0x800
+    PIDFD = 0x1000
+    VFORK = 0x4000
+    THREAD = 0x10000
+    SYSVSEM = 0x40000
+    SETTLS = 0x80000
+    PARENT_SETTID = 0x100000
+    CHILD_CLEARTID = 0x200000
+    CHILD_SETTID = 0x1000000
+    NEWUSER = 0x10000000
+    INTO_CGROUP = 0x200000000
+
+
+EXIT_SIGNAL = 0xFF  # the bits of clone's first argument that hold the signal sent when the child ends
+SIGCHLD = 17
+
+# What clone's arguments mean, in order.
+CLONE_ARGUMENTS: Mapping[str, tuple[str, ...]] = {
+    "386": ("flags", "stack", "parent_tid", "tls", "child_tid"),
+    "amd64": ("flags", "stack", "parent_tid", "child_tid", "tls"),
+    "arm": ("flags", "stack", "parent_tid", "tls", "child_tid"),
+}
+
+ARCH_SET_FS = 0x1002  # first argument of arch_prctl
+
+
+class Errno(IntEnum):
+    """Error numbers, the same on all three architectures (not the host's, which may be another system)."""
+
+    EPERM = 1
+    ENOENT = 2
+    ESRCH = 3
+    EINTR = 4
+    EIO = 5
+    E2BIG = 7
+    ENOEXEC = 8
+    EBADF = 9
+    ECHILD = 10
+    EAGAIN = 11
+    ENOMEM = 12
+    EACCES = 13
+    EFAULT = 14
+    EBUSY = 16
+    EEXIST = 17
+    ENOTDIR = 20
+    EISDIR = 21
+    EINVAL = 22
+    EMFILE = 24
+    ENOTTY = 25
+    ESPIPE = 29
+    EPIPE = 32
+    ERANGE = 34
+    ENOSYS = 38
+    ETIMEDOUT = 110
+
+
+MAX_ERRNO = 4095
+
+
+def is_error(arch: Arch, result: int) -> bool:
+    """Whether the kernel means a result word as an error: -4095 to -1."""
+    return result & arch.mask >= -MAX_ERRNO & arch.mask
+
+
+def stub_sees_error(arch: Arch, result: int) -> bool:
+    """Whether Go's system-call stubs take a result word for an error: -4094 to -1.
+
+    They compare unsigned with -4095 (0xfffff001) and call lower *or same* success, in every era: one number
+    less than the kernel's own window.
+    """
+    return result & arch.mask > -MAX_ERRNO & arch.mask
