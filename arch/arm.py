@@ -14,6 +14,7 @@ ARCH = Arch(
     ),
     roles=frozen({"sp": "sp", "pc": "pc", "flags": "cpsr", "link": "lr", "ctxt": "r7", "result": "r0"}),
     flag_bits=frozen({"N": 31, "Z": 30, "C": 29, "V": 28}),
+    flags_fixed=0,
     alignment=4,
     nop=b"\x00\xf0\x20\xe3",
     call=CallConvention(return_on_stack=False, first_argument=4),

@@ -11,6 +11,7 @@ ARCH = Arch(
     registers=("eax", "ebx", "ecx", "edx", "esi", "edi", "ebp", "esp", "eip", "eflags"),
     roles=frozen({"sp": "esp", "pc": "eip", "flags": "eflags", "ctxt": "edx", "result": "eax"}),
     flag_bits=frozen({"C": 0, "Z": 6, "S": 7, "O": 11}),
+    flags_fixed=0x2,
     alignment=1,
     nop=b"\x90",
     call=CallConvention(return_on_stack=True, first_argument=4),

@@ -72,8 +72,8 @@ class Arch:
     ``word``: bytes. ``isa`` and ``bits``: the instruction set for the engines. ``registers``: the general
     registers, PC and flags, in the order of a recorded row. ``roles``: role -> register, among ``sp``,
     ``pc``, ``flags``, ``link``, ``ctxt`` (closure context), ``result``, ``fp`` (frame pointer as Go
-    keeps it). ``flag_bits``: condition flag -> bit number in the flags register. ``alignment``: bytes an
-    instruction's address is a multiple of. ``nop``: one no-op.
+    keeps it). ``flag_bits``: condition flag -> bit number in the flags register. ``flags_fixed``: bits that
+    are always set in it. ``alignment``: bytes an instruction's address is a multiple of. ``nop``: one no-op.
     """
 
     name: str
@@ -84,6 +84,7 @@ class Arch:
     registers: tuple[str, ...]
     roles: Mapping[str, str]
     flag_bits: Mapping[str, int]
+    flags_fixed: int
     alignment: int
     nop: bytes
     call: CallConvention

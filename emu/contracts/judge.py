@@ -1,0 +1,183 @@
+"""Runs a scene against its contract: each check says what was expected, what was found, and at which step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from emu.contracts.effect import Carry, Effect, Entry, Moment, Place
+from emu.machine import Stop
+from emu.recorder import Access
+from emu.runtime.world import World
+
+STEPS = 200  # budget of a routine alone, in instructions
+
+
+@dataclass(frozen=True)
+class Check:
+    """One judged fact. ``step``: instructions executed when it was settled; ``hole``: what the era lets through."""
+
+    name: str
+    ok: bool
+    expected: str
+    found: str
+    step: int
+    role: str = ""
+    source: str = ""
+    target: str = ""
+    hole: str = ""
+
+
+@dataclass
+class Scene:
+    """An entry state and how the world answers on the way.
+
+    ``prepare`` sets registers and memory (the routine's PC included). ``answers``: results of its traps, in
+    order. ``meanwhile`` is called at each trap before it is answered (what a vfork child does, say).
+    """
+
+    name: str
+    prepare: Callable[[World], None]
+    answers: tuple[int, ...] = ()
+    meanwhile: Callable[[World], None] | None = None
+    facts: dict[str, int] = field(default_factory=dict)
+
+
+def entry_of(world: World, scene: Scene) -> Entry:
+    """The evidence at entry. Memory is read when asked, so contracts must run before the routine does."""
+    return Entry(
+        arch=world.arch, era=world.era, habits=world.habits, layout=world.layout, program=world.program,
+        registers=world.process.machine.registers(), word=world.process.word,
+        tls_base=world.tls_base, answers=scene.answers, facts=scene.facts,
+    )
+
+
+def judge(world: World, scene: Scene, contract: Callable[[Entry], Effect]) -> list[Check]:
+    """Reset the world, enter the scene, run it from moment to moment and judge each."""
+    world.reset()
+    scene.prepare(world)
+    effect = contract(entry_of(world, scene))
+    guards = _guard_words(world)
+    checks: list[Check] = []
+    answers = iter(scene.answers)
+    for number, moment in enumerate(effect.moments):
+        stop = world.process.run(STEPS)
+        found = name_of(world, stop)
+        step = world.process.machine.recorder.steps
+        reached = found == moment.stop
+        checks.append(Check(f"reaches {moment.stop}", reached, moment.stop, found, step, "control", hole=effect.hole))
+        if not reached:
+            break
+        checks.extend(_judge_moment(world, moment, step))
+        if number + 1 < len(effect.moments):
+            _go_on(world, scene, stop, answers)
+    checks.append(_nothing_else(world, effect))
+    checks.append(_guards_kept(world, guards, effect))
+    return checks
+
+
+def name_of(world: World, stop: Stop) -> str:
+    """A stop in the words of `Moment`."""
+    if stop.kind == "exit":
+        return next(name for name, address in world.program.gates.items() if address == stop.pc)
+    if stop.kind == "syscall":
+        return "trap"
+    if stop.kind == "trap":
+        return "abort"
+    if stop.kind == "fault":
+        where = world.program.describe(stop.pc)
+        return f"fault:{stop.address:#x}" if stop.address is not None else f"illegal instruction at {where}"
+    return f"no end within {STEPS} steps"
+
+
+def _judge_moment(world: World, moment: Moment, step: int) -> Iterator[Check]:
+    registers = world.process.machine.registers()
+    sp = registers[world.arch.roles["sp"]]
+    aligned = sp % world.arch.word == 0
+    yield Check(
+        f"SP is a multiple of the word at {moment.stop}", aligned, f"multiple of {world.arch.word}", hex(sp), step,
+        "alignment", "", "sp",
+    )
+    writes = world.process.machine.recorder.writes
+    for item in moment.carries:
+        found = _value(world, registers, item.place)
+        mask = item.mask if item.mask is not None else -1
+        low = item.value if item.low is None else item.low
+        ok = low & mask <= found & mask <= item.value & mask
+        expected = hex(item.value & mask) if item.low is None else f"{item.low:#x} to {item.value:#x}"
+        yield Check(
+            f"{item.role} → {item.place.name} at {moment.stop}", ok, expected, hex(found & mask),
+            _last_write(writes, item.place, step), item.role, item.source, item.place.name,
+        )
+
+
+def _value(world: World, registers: dict[str, int], place: Place) -> int:
+    if place.register is not None:
+        if place.register in registers:
+            return registers[place.register]
+        return world.process.machine.vector(place.register)
+    assert place.address is not None
+    return int.from_bytes(world.process.machine.read(place.address, place.size), "little")
+
+
+def _last_write(writes: list[Access], place: Place, default: int) -> int:
+    if place.address is None:
+        return default
+    first, end = place.address, place.address + place.size
+    steps = [w.step for w in writes if w.address < end and first < w.address + w.size]
+    return steps[-1] if steps else default
+
+
+def _go_on(world: World, scene: Scene, stop: Stop, answers: Iterator[int]) -> None:
+    """Let the outside do its part: answer a trap, or return from a call having destroyed what it may."""
+    if stop.kind == "syscall":
+        if scene.meanwhile is not None:
+            scene.meanwhile(world)
+        world.process.answer(next(answers))
+    else:
+        world.process.return_from_call(keep=kept_by_callee(world))
+
+
+def kept_by_callee(world: World) -> set[str]:
+    """Registers that a call leaves as they are: SP, the frame pointer, and where g and m live."""
+    arch = world.arch
+    kept = {arch.roles["sp"], arch.tls.g_register, arch.roles.get("fp")}
+    kept |= {arch.tls.m_register} if "m" in world.era.tls_slots else set()
+    kept |= {arch.internal.g} if arch.internal else set()
+    return {name for name in kept if name}
+
+
+def _nothing_else(world: World, effect: Effect) -> Check:
+    """Every byte written must be one that the contract names."""
+    allowed = [(span.address, span.address + span.size) for span in effect.may_write]
+    for moment in effect.moments:
+        for item in moment.carries:
+            if item.place.address is not None:
+                allowed.append((item.place.address, item.place.address + item.place.size))
+    for write in world.process.machine.recorder.writes:
+        for byte in range(write.address, write.address + write.size):
+            if not any(first <= byte < end for first, end in allowed):
+                found = f"{write.size} bytes at {world.describe(write.address)}"
+                return Check("writes nothing else", False, "only what is named", found, write.step, "write set")
+    steps = world.process.machine.recorder.steps
+    return Check("writes nothing else", True, "only what is named", "only what is named", steps, "write set")
+
+
+def _guard_words(world: World) -> dict[str, tuple[int, int]]:
+    return {
+        f"{g.label}.{field.removeprefix('g.')}": (g.at(field.removeprefix("g.")), g[field.removeprefix("g.")])
+        for g in world.gs
+        for field in world.layout.guards
+    }
+
+
+def _guards_kept(world: World, before: dict[str, tuple[int, int]], effect: Effect) -> Check:
+    """The guard words of every g are as they were, unless the contract carries something there."""
+    named = {item.place.address for moment in effect.moments for item in moment.carries}
+    changed = {
+        name: world.process.word(address)
+        for name, (address, value) in before.items()
+        if address not in named and world.process.word(address) != value
+    }
+    found = ", ".join(f"{name} = {value:#x}" for name, value in changed.items()) or "unchanged"
+    return Check("guard words of every g", not changed, "unchanged", found, world.process.machine.recorder.steps, "guard")

@@ -1,0 +1,201 @@
+"""One address space and one CPU on Unicorn: it runs until it stops, and says why.
+
+The only importer of Unicorn besides the recorder. Known traps of the engine (stale translations, silent
+system calls, 32-bit segment bases) end here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import unicorn
+from unicorn import arm_const, x86_const
+from unicorn.unicorn_py3.unicorn import uclib
+
+from arch.model import Arch
+from emu.recorder import Recorder
+
+PAGE = 0x1000
+_NEVER = 0xFFFF_F000  # an address no program has: never reached, so that only exits and stops end a run
+_GS_BASE_MSR = 0xC000_0101  # writing the register GS_BASE is lost in 32-bit mode; the MSR is not
+_FS_BASE_MSR = 0xC000_0100
+_BREAKPOINT_VECTORS = (3, 7)  # int3 on x86, bkpt on arm
+_SYSCALL_VECTORS = (0x80, 2)  # int 0x80, svc
+_USER_MODE, _MODE_BITS = 0x10, 0x1F  # arm: CPSR mode field
+
+StopKind = Literal["exit", "syscall", "trap", "fault", "budget"]
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why the machine stopped.
+
+    ``exit``: PC reached one of the exit addresses, not executed. ``syscall``: a system-call instruction
+    was executed, PC is after it. ``trap``: a breakpoint instruction. ``fault``: PC is the faulting
+    instruction, ``address`` what it touched (``None`` for an illegal instruction). ``budget``: the given
+    number of steps is spent.
+    """
+
+    kind: StopKind
+    pc: int
+    address: int | None = None
+    access: str = ""
+
+
+_ACCESS = {
+    unicorn.UC_MEM_READ_UNMAPPED: "read", unicorn.UC_MEM_READ_PROT: "read",
+    unicorn.UC_MEM_WRITE_UNMAPPED: "write", unicorn.UC_MEM_WRITE_PROT: "write",
+    unicorn.UC_MEM_FETCH_UNMAPPED: "fetch", unicorn.UC_MEM_FETCH_PROT: "fetch",
+}
+
+
+class Machine:
+    """An emulated CPU of ``arch`` that stops at the addresses in ``exits``."""
+
+    def __init__(self, arch: Arch, exits: Iterable[int] = ()) -> None:
+        self.arch = arch
+        self._uc, constants, prefix = _engine(arch)
+        self._uc.ctl_set_tcg_buffer_size(1 << 20)  # the default reserves 1 GiB for every machine
+        self._ids: dict[str, int] = {
+            name: getattr(constants, prefix + name.upper()) for name in arch.registers
+        }
+        self.recorder = Recorder(self._uc, arch, list(self._ids.values()))
+        self._pending: Stop | None = None
+        self.exits = frozenset(exits)
+        self._hook_stops()
+        self._uc.ctl_exits_enabled(True)
+        self._uc.ctl_set_exits(sorted(self.exits))
+        self._initial = self._prepare_cpu()
+
+    def _hook_stops(self) -> None:
+        uc = self._uc
+        uc.hook_add(unicorn.UC_HOOK_INTR, self._on_interrupt)
+        if self.arch.syscall.instruction == "syscall":
+            uc.hook_add(unicorn.UC_HOOK_INSN, self._on_syscall, None, 1, 0, x86_const.UC_X86_INS_SYSCALL)
+        uc.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._on_invalid)
+
+    def _on_interrupt(self, uc: Any, vector: int, _data: Any) -> None:
+        if vector in _SYSCALL_VECTORS:
+            self._pending = Stop("syscall", 0)
+        elif vector in _BREAKPOINT_VECTORS:
+            self._pending = Stop("trap", 0)
+        else:
+            self._pending = Stop("fault", 0)
+        uc.emu_stop()
+
+    def _on_syscall(self, uc: Any, _data: Any) -> None:
+        self._pending = Stop("syscall", 0)
+        uc.emu_stop()
+
+    def _on_invalid(self, _uc: Any, access: int, address: int, _size: int, _value: int, _data: Any) -> bool:
+        self._pending = Stop("fault", 0, address, _ACCESS.get(access, "access"))
+        return False
+
+    def _prepare_cpu(self) -> Any:
+        """Leave reset state for user state, once; every reset comes back to here."""
+        if self.arch.isa == "arm":
+            cpsr = self._uc.reg_read(arm_const.UC_ARM_REG_CPSR)
+            self._uc.reg_write(arm_const.UC_ARM_REG_CPSR, cpsr & ~_MODE_BITS | _USER_MODE)
+        return self._uc.context_save()
+
+    def map(self, address: int, size: int, *, writable: bool = True, executable: bool = False) -> None:
+        """Map ``size`` bytes (whole pages) of zeros at ``address``; everything else faults."""
+        protection = unicorn.UC_PROT_READ
+        protection |= unicorn.UC_PROT_WRITE if writable else 0
+        protection |= unicorn.UC_PROT_EXEC if executable else 0
+        self._uc.mem_map(address, size, protection)
+
+    def read(self, address: int, size: int) -> bytes:
+        """Guest memory; ValueError if it is not mapped."""
+        try:
+            return bytes(self._uc.mem_read(address, size))
+        except unicorn.UcError:
+            raise ValueError(f"no {size} bytes are mapped at {address:#x}") from None
+
+    def write(self, address: int, data: bytes) -> None:
+        """Write guest memory whatever its protection; ValueError if it is not mapped."""
+        try:
+            self._uc.mem_write(address, data)
+        except unicorn.UcError:
+            raise ValueError(f"no {len(data)} bytes are mapped at {address:#x}") from None
+
+    def forget_translations(self) -> None:
+        """To be called after executed code was overwritten: the engine would run the old bytes."""
+        self._uc.ctl_flush_tb()
+
+    def registers(self) -> dict[str, int]:
+        """All registers of the arch's row by name."""
+        return self.recorder.current()
+
+    def set_registers(self, values: Mapping[str, int]) -> None:
+        """Write registers by name."""
+        for name, value in values.items():
+            if name == "cpsr":  # mode bits are the machine's own
+                value = value & ~_MODE_BITS | _USER_MODE
+            self._uc.reg_write(self._ids[name], value)
+
+    def set_vector(self, name: str, value: int) -> None:
+        """Write a vector register (``xmm15``)."""
+        self._uc.reg_write(getattr(x86_const, "UC_X86_REG_" + name.upper()), value)
+
+    def vector(self, name: str) -> int:
+        """Read a vector register (``xmm15``)."""
+        return int(self._uc.reg_read(getattr(x86_const, "UC_X86_REG_" + name.upper())))
+
+    def set_tls_base(self, address: int) -> None:
+        """Where the thread's TLS segment (or, without one, its TLS register) points."""
+        segment = self.arch.tls.segment
+        if segment is None:
+            self._uc.reg_write(arm_const.UC_ARM_REG_C13_C0_3, address)
+        else:
+            self._uc.msr_write(_GS_BASE_MSR if segment == "gs" else _FS_BASE_MSR, address)
+
+    def reset(self) -> None:
+        """Registers as after creation, nothing recorded. Memory stays as it is."""
+        self._uc.context_restore(self._initial)
+        self.recorder.clear()
+
+    def save(self) -> Any:
+        """The CPU's state, for `restore` (another thread's turn). Not to be compared: it has noise."""
+        return self._uc.context_save()
+
+    def restore(self, state: Any) -> None:
+        """Put the CPU into a state from `save`."""
+        self._uc.context_restore(state)
+
+    def run(self, steps: int) -> Stop:
+        """Run from the current PC for at most ``steps`` instructions."""
+        if steps <= 0:
+            return Stop("budget", self._pc())
+        self._pending = None
+        error = _start(self._uc._uch, self._pc(), _NEVER, 0, steps)
+        if self.recorder.failure is not None:
+            raise self.recorder.failure
+        return self._why(error)
+
+    def _pc(self) -> int:
+        return self.recorder.current()[self.arch.roles["pc"]]
+
+    def _why(self, error: int) -> Stop:
+        pc = self._pc()
+        if self._pending is not None:
+            return Stop(self._pending.kind, pc, self._pending.address, self._pending.access)
+        if error:
+            return Stop("fault", pc)
+        return Stop("exit" if pc in self.exits else "budget", pc)
+
+
+def _engine(arch: Arch) -> tuple[unicorn.Uc, Any, str]:
+    if arch.isa == "arm":
+        return unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_ARM), arm_const, "UC_ARM_REG_"
+    mode = unicorn.UC_MODE_64 if arch.bits == 64 else unicorn.UC_MODE_32
+    return unicorn.Uc(unicorn.UC_ARCH_X86, mode), x86_const, "UC_X86_REG_"
+
+
+# Through PyDLL the call keeps the interpreter lock, which halves the price of every hook call.
+_start = ctypes.PyDLL(uclib._name).uc_emu_start
+_start.argtypes = (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_size_t)
+_start.restype = ctypes.c_int

@@ -1,0 +1,1 @@
+"""The Go side in Python: g, m and their stacks, growth, scheduling."""

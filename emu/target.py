@@ -1,0 +1,71 @@
+"""What is checked: a program with its arch, era and layout, assembled from our sources or lifted from a binary.
+
+From here on nobody asks where the program came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import arch as arches
+from arch import golang
+from arch.golang import Era
+from arch.model import Arch
+from asm import source
+from asm.assembler import assemble
+from asm.program import Program, Segment, Symbol
+
+# Far from where Go's linker puts programs, and close enough for an arm branch from code to gates.
+CODE, DATA, GATES = 0x4E00_0000, 0x4E80_0000, 0x4F00_0000
+_GATE_STEP = 16
+
+# Functions of the runtime that Python stands for.
+RUNTIME_GATES = (
+    "newstack", "oldstack", "badmcall", "badmcall2", "badmorestackg0", "badmorestackgsignal", "badsystemstack",
+    "badctxt", "abort", "prewrite", "save_gm", "mstart",
+)
+# Where function pointers and return PCs of scenes and guests lead.
+OUTSIDE_GATES = ("fn", "resumed", "caller", "other")
+
+
+@dataclass(frozen=True)
+class Target:
+    """``routines``: name -> symbol, None where the linker dropped it (*absent*). ``data``: name -> address of
+    the variables that scenes set (``iscgo``, ``tls_g``, ``_vdso``). ``go``, ``file``: for a lifted binary.
+    """
+
+    arch: Arch
+    era: Era
+    program: Program
+    routines: Mapping[str, Symbol | None]
+    data: Mapping[str, int]
+    go: str = ""
+    file: str = ""
+
+
+def gates(names: tuple[str, ...]) -> dict[str, int]:
+    """Addresses for gates, in order."""
+    return {name: GATES + index * _GATE_STEP for index, name in enumerate(names)}
+
+
+def _data(arch: Arch) -> tuple[Segment, dict[str, int]]:
+    """The runtime's variables that our sources read: iscgo (a byte), tls_g and _vdso (words)."""
+    names = ("iscgo", "tls_g", "_vdso")
+    addresses = {name: DATA + index * 16 for index, name in enumerate(names)}
+    return Segment(DATA, bytes(16 * len(names)), 16 * len(names), writable=True, executable=False), addresses
+
+
+@lru_cache(maxsize=None)
+def of_era(era_name: str, arch_name: str) -> Target:
+    """Our own sources of an era, assembled. Raises KeyError for unknown names, AsmError for a broken source."""
+    arch, era = arches.get(arch_name), golang.era(era_name)
+    segment, data = _data(arch)
+    program = assemble(
+        source.load(era.name, arch.name), arch, base=CODE,
+        names={**era.names(arch), **data}, gates=gates(RUNTIME_GATES + OUTSIDE_GATES),
+    )
+    program = replace(program, segments=(*program.segments, segment))
+    routines = {name: program.symbols.get(name) for name in era.routines[arch.name]}
+    return Target(arch, era, program, routines, data)
