@@ -1,19 +1,20 @@
-"""Checks a target: every routine in every scene, judged by its contract."""
+"""Checks a target: every routine in every scene, judged by its contract; then the experiments."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from emu.contracts.judge import Check, judge
-from emu.routines import ROUTINES
+from emu.routines import EXPERIMENTS, ROUTINES, rows
 from emu.runtime.world import World
 from emu.target import Target
 
 
 @dataclass(frozen=True)
 class Result:
-    """One check of one routine in one scene. ``check`` is None where the routine is *absent*."""
+    """One check of one row in one scene. ``check`` is None where the routine is *absent*."""
 
     target: Target
     routine: str
@@ -21,14 +22,27 @@ class Result:
     check: Check | None
 
 
-def check(target: Target, routines: Iterable[str] | None = None, world: World | None = None) -> Iterator[Result]:
-    """Judge ``routines`` (all of the target's by default) in a world that is reset before each scene."""
-    world = world or World(target)
-    for name in target.routines if routines is None else routines:
-        if target.routines.get(name) is None:
+def check(target: Target, names: Iterable[str] | None = None) -> Iterator[Result]:
+    """Judge the named rows of a target, all of them by default."""
+    for name in rows(target) if names is None else names:
+        if name in EXPERIMENTS:
+            for scene, found in EXPERIMENTS[name].run(target):
+                yield Result(target, name, scene, found)
+        elif target.routines.get(name) is None:
             yield Result(target, name, "", None)
-            continue
-        routine = ROUTINES[name]
-        for scene in routine.scenes(world):
-            for found in judge(world, scene, routine.contract):
-                yield Result(target, name, scene.name, found)
+        else:
+            yield from check_routine(world_of(target), name)
+
+
+def check_routine(world: World, name: str) -> Iterator[Result]:
+    """Judge one routine in every scene of a world, which is reset before each."""
+    routine = ROUTINES[name]
+    for scene in routine.scenes(world):
+        for found in judge(world, scene, routine.contract):
+            yield Result(world.target, name, scene.name, found)
+
+
+@lru_cache(maxsize=16)
+def world_of(target: Target) -> World:
+    """The world of a target: built once, reset for every scene."""
+    return World(target)

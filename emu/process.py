@@ -54,7 +54,8 @@ class Process:
         self.machine = Machine(arch, {*program.gates.values(), *exits})
         self._next = _BASE[arch.word]
         self._patched: list[tuple[int, bytes]] = []
-        self._segments = _map_segments(self.machine, program.segments)
+        self._poked: list[tuple[int, int]] = []
+        _map_segments(self.machine, program.segments)
 
     def add_region(self, name: str, size: int) -> Region:
         """Map ``size`` bytes (rounded up to pages) between two unmapped pages."""
@@ -75,12 +76,13 @@ class Process:
 
     def reset(self) -> None:
         """Poison every region, restore the program's data, poison the registers, forget the recording."""
+        written = [(w.address, w.size) for w in self.machine.recorder.writes if self.region(w.address) is None]
+        for address, size in (*written, *self._poked):
+            self.machine.write(address, self.program.read(address, size))
+        self._poked.clear()
         self.machine.reset()
         for region in self.regions:
             self._fill(region)
-        for segment in self._segments:
-            if segment.writable:
-                self.machine.write(segment.address, segment.data)
         sp = self.arch.roles["sp"]
         self.set_registers({r: self.register_poison(r) for r in self.arch.registers if r != sp})
 
@@ -112,7 +114,13 @@ class Process:
 
     def set_word(self, address: int, value: int) -> None:
         """Store a word."""
-        self.machine.write(address, self.arch.pack(value))
+        self.write(address, self.arch.pack(value))
+
+    def write(self, address: int, data: bytes) -> None:
+        """Store bytes; a change of the program's own data lasts until `reset`."""
+        if self.region(address) is None:
+            self._poked.append((address, len(data)))
+        self.machine.write(address, data)
 
     def role(self, role: str) -> int:
         """The register in a role (``sp``, ``pc``, ``link``, ``ctxt``, ``result``, ``fp``, ``flags``)."""
@@ -149,7 +157,7 @@ class Process:
         return self.machine.run(steps)
 
 
-def _map_segments(machine: Machine, segments: Iterable[Segment]) -> list[Segment]:
+def _map_segments(machine: Machine, segments: Iterable[Segment]) -> None:
     """Map a program. Pages that two segments share get the permissions of both."""
     pages: dict[int, tuple[bool, bool]] = {}
     kept = list(segments)
@@ -162,7 +170,6 @@ def _map_segments(machine: Machine, segments: Iterable[Segment]) -> list[Segment
         machine.map(first * PAGE, count * PAGE, writable=writable, executable=executable)
     for segment in kept:
         machine.write(segment.address, segment.data)
-    return kept
 
 
 def _runs(pages: Mapping[int, tuple[bool, bool]]) -> Iterable[tuple[int, int, tuple[bool, bool]]]:

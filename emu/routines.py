@@ -1,4 +1,4 @@
-"""Which contract and which scenes belong to a routine's name."""
+"""What stands behind each row of the matrix: a routine's contract and scenes, or an experiment of its own."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from emu.contracts import switch as switch_contracts
 from emu.contracts.effect import Effect, Entry
-from emu.contracts.judge import Scene
+from emu.contracts.judge import Check, Scene
 from emu.runtime.world import World
 from emu.scenes import switch as switch_scenes
+from emu.target import Target
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,27 @@ class Routine:
     scenes: Callable[[World], Iterable[Scene]]
 
 
+@dataclass(frozen=True)
+class Experiment:
+    """A row that is no routine of the source (a stack check's form, a flow).
+
+    ``run`` yields (scene, check); ``exists``: whether the target can have it.
+    """
+
+    run: Callable[[Target], Iterable[tuple[str, Check]]]
+    exists: Callable[[Target], bool]
+
+
 ROUTINES: dict[str, Routine] = {
     "gosave": Routine(switch_contracts.gosave, switch_scenes.gosave),
     "gogo": Routine(switch_contracts.gogo, switch_scenes.gogo),
     "gogocall": Routine(switch_contracts.gogocall, switch_scenes.gogocall),
     "mcall": Routine(switch_contracts.mcall, switch_scenes.mcall),
 }
+
+EXPERIMENTS: dict[str, Experiment] = {}
+
+
+def rows(target: Target) -> list[str]:
+    """The rows of a target's column, in the order of the matrix: its routines, then the experiments."""
+    return [*(name for name in target.routines if name in ROUTINES), *(name for name, row in EXPERIMENTS.items() if row.exists(target))]

@@ -13,7 +13,7 @@ import arch as arches
 from arch import golang
 from arch.golang import Era
 from arch.model import Arch
-from asm import source
+from asm import goelf, source
 from asm.assembler import assemble
 from asm.program import Program, Segment, Symbol
 
@@ -30,9 +30,11 @@ RUNTIME_GATES = (
 OUTSIDE_GATES = ("fn", "resumed", "caller", "other")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Target:
-    """``routines``: name -> symbol, None where the linker dropped it (*absent*). ``data``: name -> address of
+    """A program and what is known of it. Compared and hashed by identity.
+
+    ``routines``: name -> symbol, None where the linker dropped it (*absent*). ``data``: name -> address of
     the variables that scenes set (``iscgo``, ``tls_g``, ``_vdso``). ``go``, ``file``: for a lifted binary.
     """
 
@@ -43,6 +45,12 @@ class Target:
     data: Mapping[str, int]
     go: str = ""
     file: str = ""
+    vfork_inputs: int = 4
+
+    @property
+    def title(self) -> str:
+        """How it is named above its column: the era, or the file and its Go version."""
+        return f"{self.file} ({self.go})" if self.file else f"era {self.era.name}"
 
 
 def gates(names: tuple[str, ...]) -> dict[str, int]:
@@ -69,3 +77,30 @@ def of_era(era_name: str, arch_name: str) -> Target:
     program = replace(program, segments=(*program.segments, segment))
     routines = {name: program.symbols.get(name) for name in era.routines[arch.name]}
     return Target(arch, era, program, routines, data)
+
+
+@lru_cache(maxsize=8)
+def of_binary(path: str) -> Target:
+    """The routines, layout and constants of a static Go binary. Raises ElfError."""
+    binary = goelf.load(path)
+    arch = arches.get(binary.arch)
+    try:
+        modern = golang.era(binary.go)
+    except KeyError:
+        raise goelf.ElfError(f"{path}: built by {binary.go}; Go 1.21 to 1.27 are known") from None
+    era = replace(modern, layouts={arch.name: binary.layout})
+    found = {name: _address(binary.program, name) for name in RUNTIME_GATES}
+    named = {name: address for name, address in found.items() if address is not None}
+    program = replace(binary.program, gates={**named, **gates(OUTSIDE_GATES)})
+    data = {"iscgo": program.symbols["runtime.iscgo"].address} if "runtime.iscgo" in program else {}
+    return Target(
+        arch, era, program, binary.routines, data, binary.go, str(path), vfork_inputs=binary.vfork_inputs or 0
+    )
+
+
+def _address(program: Program, name: str) -> int | None:
+    """Where assembly that calls a runtime function arrives: at its stack-ABI entry if it has one."""
+    for symbol in (f"runtime.{name}.abi0", f"runtime.{name}"):
+        if symbol in program:
+            return program.symbols[symbol].address
+    return None

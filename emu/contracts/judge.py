@@ -25,6 +25,7 @@ class Check:
     role: str = ""
     source: str = ""
     target: str = ""
+    moment: str = ""
     hole: str = ""
 
 
@@ -65,7 +66,9 @@ def judge(world: World, scene: Scene, contract: Callable[[Entry], Effect]) -> li
         found = name_of(world, stop)
         step = world.process.machine.recorder.steps
         reached = found == moment.stop
-        checks.append(Check(f"reaches {moment.stop}", reached, moment.stop, found, step, "control", hole=effect.hole))
+        checks.append(Check(
+            f"reaches {moment.stop}", reached, moment.stop, found, step, "control", moment=moment.stop, hole=effect.hole
+        ))
         if not reached:
             break
         checks.extend(_judge_moment(world, moment, step))
@@ -96,7 +99,7 @@ def _judge_moment(world: World, moment: Moment, step: int) -> Iterator[Check]:
     aligned = sp % world.arch.word == 0
     yield Check(
         f"SP is a multiple of the word at {moment.stop}", aligned, f"multiple of {world.arch.word}", hex(sp), step,
-        "alignment", "", "sp",
+        "alignment", target="sp", moment=moment.stop,
     )
     writes = world.process.machine.recorder.writes
     for item in moment.carries:
@@ -107,7 +110,7 @@ def _judge_moment(world: World, moment: Moment, step: int) -> Iterator[Check]:
         expected = hex(item.value & mask) if item.low is None else f"{item.low:#x} to {item.value:#x}"
         yield Check(
             f"{item.role} → {item.place.name} at {moment.stop}", ok, expected, hex(found & mask),
-            _last_write(writes, item.place, step), item.role, item.source, item.place.name,
+            _last_write(writes, item.place, step), item.role, item.source, item.place.name, moment.stop,
         )
 
 

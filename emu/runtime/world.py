@@ -64,11 +64,11 @@ class World:
         self.g0 = self.new("g", "g0")
         self.gsignal = self.new("g", "gsignal")
         self.buf = self.new("gobuf", "buf")
-        self.tls_words = self.alloc(8 * arch.word)
+        self.tls_words = self.alloc(8 * self.arch.word)
         self.stacks: dict[str, Region] = {
             g.label: self.process.add_region(f"{g.label} stack", STACK) for g in self.gs
         }
-        self._functions = {name: self.alloc(arch.word) for name in OUTSIDE_GATES}
+        self._functions = {name: self.alloc(self.arch.word) for name in OUTSIDE_GATES}
         self.reset()
 
     @property
@@ -191,7 +191,7 @@ class World:
 
     def set_cgo(self) -> None:
         """Say that the program uses cgo; the TLS register's low bits are not part of the address."""
-        self.process.machine.write(self.target.data["iscgo"], b"\1")
+        self.process.write(self.target.data["iscgo"], b"\1")
         if "tls_g" in self.target.data:
             self.process.set_word(self.target.data["tls_g"], CGO_OFFSET)
         self.process.machine.set_tls_base(self.tls_words | 3)

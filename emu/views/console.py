@@ -1,0 +1,23 @@
+"""The one place that decides about colour: flag, NO_COLOR, FORCE_COLOR, TERM=dumb, then whether it is a tty."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from rich.console import Console
+
+
+def console(colour: bool | None = None) -> Console:
+    """Standard output. ``colour``: the command-line flag, None when it was not given."""
+    if colour is None and os.environ.get("NO_COLOR"):
+        colour = False
+    if colour is None and os.environ.get("FORCE_COLOR"):
+        colour = True
+    if colour is None:
+        colour = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or 160)
+    return Console(
+        force_terminal=colour, no_color=not colour, color_system="auto" if colour else None, width=width,
+        highlight=False, legacy_windows=False,
+    )

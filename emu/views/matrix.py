@@ -1,0 +1,115 @@
+"""The matrix (routines x arches per era), the failures below it, and the summary line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from emu.check import Result
+
+
+@dataclass
+class Cell:
+    """What one routine came to on one arch."""
+
+    passed: int = 0
+    holes: int = 0
+    failed: int = 0
+    absent: bool = False
+
+    def add(self, result: Result) -> None:
+        if result.check is None:
+            self.absent = True
+        elif not result.check.ok:
+            self.failed += 1
+        elif result.check.hole:
+            self.holes += 1
+        else:
+            self.passed += 1
+
+    def text(self) -> Text:
+        if self.absent:
+            return Text("absent", "dim")
+        if self.failed:
+            return Text(f"FAIL {self.failed} of {self.failed + self.passed + self.holes}", "bold red")
+        if self.holes:
+            return Text(f"ok {self.passed} + hole", "yellow")
+        return Text(f"ok {self.passed}", "green")
+
+
+@dataclass
+class Summary:
+    """Counts over all results. ``checks`` includes holes; absent routines are not checks."""
+
+    checks: int = 0
+    failed: int = 0
+    holes: int = 0
+    absent: int = 0
+    failures: list[Result] = field(default_factory=list)
+
+    def add(self, result: Result) -> None:
+        if result.check is None:
+            self.absent += 1
+            return
+        self.checks += 1
+        self.holes += bool(result.check.hole and result.check.ok)
+        if not result.check.ok:
+            self.failed += 1
+            self.failures.append(result)
+
+    def line(self) -> str:
+        parts = [f"{self.checks} checks", f"{self.failed} failed"]
+        parts += [f"{self.holes} holes (what the era lets through)"] if self.holes else []
+        parts += [f"{self.absent} absent"] if self.absent else []
+        return ", ".join(parts)
+
+
+def _columns(results: Sequence[Result]) -> dict[tuple[str, str], list[Result]]:
+    """Results by (era or file, arch), in order of appearance."""
+    found: dict[tuple[str, str], list[Result]] = {}
+    for result in results:
+        found.setdefault((result.target.title, result.target.arch.name), []).append(result)
+    return found
+
+
+def print_matrix(console: Console, results: Iterable[Result]) -> Summary:
+    """Print one table an era (or a file's Go version) and what failed; give back the counts."""
+    kept = list(results)
+    columns = _columns(kept)
+    summary = Summary()
+    for result in kept:
+        summary.add(result)
+    for title in dict.fromkeys(title for title, _ in columns):
+        arches = [arch for t, arch in columns if t == title]
+        console.print(_table(title, {arch: columns[title, arch] for arch in arches}))
+    for failure in summary.failures:
+        console.print(describe(failure), highlight=False, markup=False, style="red", soft_wrap=True)
+    console.print(summary.line(), highlight=False, style="red" if summary.failed else "green")
+    return summary
+
+
+def _table(title: str, by_arch: dict[str, list[Result]]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("routine")
+    cells: dict[str, dict[str, Cell]] = {}
+    for arch, results in by_arch.items():
+        table.add_column(arch)
+        for result in results:
+            cells.setdefault(result.routine, {}).setdefault(arch, Cell()).add(result)
+    for routine, row in cells.items():
+        table.add_row(routine, *(row[arch].text() if arch in row else Text("-", "dim") for arch in by_arch))
+    return table
+
+
+def describe(result: Result) -> str:
+    """One failed check on a line: where, what, expected, found, step."""
+    check = result.check
+    assert check is not None
+    where = f"{result.target.title} {result.target.arch.name} {result.routine}"
+    return (
+        f"FAIL {where}, {result.scene}: {check.name}: expected {check.expected}, found {check.found} (step {check.step})"
+    )
