@@ -53,10 +53,18 @@ def entry_of(world: World, scene: Scene) -> Entry:
     )
 
 
-def judge(world: World, scene: Scene, contract: Callable[[Entry], Effect]) -> list[Check]:
-    """Reset the world, enter the scene, run it from moment to moment and judge each."""
+def judge(
+    world: World, scene: Scene, contract: Callable[[Entry], Effect],
+    watch: Callable[[World], Callable[[Stop, str], None]] | None = None,
+) -> list[Check]:
+    """Reset the world, enter the scene, run it from moment to moment and judge each.
+
+    ``watch`` is called when the entry state stands; what it returns is called at each stop, with its name.
+    """
     world.reset()
     scene.prepare(world)
+    world.process.machine.recorder.clear()
+    stopped = watch(world) if watch is not None else None
     effect = contract(entry_of(world, scene))
     guards = _guard_words(world)
     checks: list[Check] = []
@@ -64,6 +72,8 @@ def judge(world: World, scene: Scene, contract: Callable[[Entry], Effect]) -> li
     for number, moment in enumerate(effect.moments):
         stop = world.process.run(STEPS)
         found = name_of(world, stop)
+        if stopped is not None:
+            stopped(stop, found)
         step = world.process.machine.recorder.steps
         reached = found == moment.stop
         checks.append(Check(

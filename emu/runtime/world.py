@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from arch.habits import habits
@@ -200,8 +201,18 @@ class World:
         """An address in words: a symbol, a field, or a place in a region."""
         for g in (*self.gs, self.m, self.buf):
             if g.address <= address < g.address + self.layout.sizes[g.kind]:
-                return f"{g.label}+{address - g.address:#x}"
+                return f"{g.label}{self._field(g.kind, address - g.address)}"
         region = self.process.region(address)
         if region is not None:
             return f"{region.name}+{address - region.address:#x}"
         return self.program.describe(address)
+
+    def _field(self, kind: str, offset: int) -> str:
+        """``.sched.sp`` for a field's offset in a struct, ``+0x10`` where no field starts."""
+        name = self._fields.get((kind, offset))
+        return f".{name}" if name else f"+{offset:#x}"
+
+    @cached_property
+    def _fields(self) -> dict[tuple[str, int], str]:
+        split = ((name.split(".", 1), offset) for name, offset in self.layout.offsets.items())
+        return {(kind, offset): field for (kind, field), offset in split}
