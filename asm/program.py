@@ -39,13 +39,17 @@ class Line:
 
 @dataclass(frozen=True)
 class Program:
-    """Code and data ready to be mapped. ``gates``: name -> address of what Python stands for."""
+    """Code and data ready to be mapped. ``gates``: name -> address of what Python stands for.
+
+    ``lines``: address of an instruction -> its source; ``data``: the same for bytes that are no instructions.
+    """
 
     arch: str
     segments: tuple[Segment, ...]
     symbols: Mapping[str, Symbol]
     gates: Mapping[str, int] = field(default_factory=dict)
     lines: Mapping[int, Line] = field(default_factory=dict)
+    data: Mapping[int, Line] = field(default_factory=dict)
 
     def symbol(self, name: str) -> Symbol:
         """The symbol called ``name``; KeyError if there is none."""

@@ -1,0 +1,1 @@
+"""Sources, and all that makes or reads machine code: assembler, ELF files, programs."""

@@ -1,0 +1,139 @@
+"""Operands as both sides of the comparison see them: what was written, and what the bytes mean."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol, TypeAlias
+
+from asm.expr import ExprError
+
+
+class Refused(ValueError):
+    """An instruction that is not assembled; the message says why."""
+
+
+class Reg(NamedTuple):
+    """A register, shifted on arm: ``shift`` is a kind (``lsl``) and ``amount`` a number or a register."""
+
+    name: str
+    shift: str = ""
+    amount: int | str = 0
+
+
+class Imm(NamedTuple):
+    """A number, or the target of a branch. ``size``: bytes the encoding gives it, where that is known."""
+
+    value: int
+    size: int = 0
+
+
+class Mem(NamedTuple):
+    """x86 memory. ``size``: bytes accessed, 0 when not written. ``displacement`` is signed."""
+
+    size: int
+    segment: str
+    base: str
+    index: str
+    scale: int
+    displacement: int
+
+
+class ArmMem(NamedTuple):
+    """arm memory. ``mode``: ``offset``, ``pre`` or ``post`` (writeback). ``sign`` belongs to ``index``."""
+
+    base: str
+    index: str
+    sign: int
+    shift: str
+    amount: int
+    displacement: int
+    mode: str
+
+
+class RegList(NamedTuple):
+    """Registers in braces, in order; ``user`` for a trailing ``^``."""
+
+    names: tuple[str, ...]
+    user: bool = False
+
+
+class Word(NamedTuple):
+    """An operand known by name only: a coprocessor, a status register, a barrier."""
+
+    name: str
+
+
+Operand: TypeAlias = Reg | Imm | Mem | ArmMem | RegList | Word
+
+
+class Instruction(NamedTuple):
+    """A parsed statement. ``text`` goes to the engine; ``relative``: the bytes depend on the address.
+
+    ``target``: the address that a rip-relative operand must reach (its displacement is then to be found).
+    """
+
+    mnemonic: str
+    operands: tuple[Operand, ...]
+    text: str
+    relative: bool = False
+    target: int | None = None
+
+
+class Decoded(NamedTuple):
+    """What Capstone makes of the bytes. ``flags``: x86 prefix bytes; on arm ``!`` (writeback) and ``^``. ``text``: in Capstone's words."""
+
+    mnemonic: str
+    operands: tuple[Operand, ...]
+    flags: bytes
+    text: str
+
+
+class Values(Protocol):
+    """What parsing an operand needs to know: names, and where the instruction stands."""
+
+    address: int
+
+    def value(self, text: str) -> int:
+        """The value of an expression. ExprError if it has none."""
+
+    def lookup(self, name: str) -> int:
+        """The value of a name. ExprError if it has none."""
+
+    def weight(self, name: str) -> int:
+        """1 if the name is an address (a label or a gate), else 0."""
+
+    def pool(self, text: str) -> int:
+        """The address of the literal pool's word that holds an expression."""
+
+
+_PAIRS = {"[": "]", "{": "}", "(": ")"}
+
+
+def split(text: str) -> list[str]:
+    """Operands at the commas outside brackets and strings. ExprError if brackets do not match."""
+    if not text:
+        return []
+    if not any(sign in text for sign in '[{("'):
+        return [part.strip() for part in text.split(",")]
+    parts: list[str] = []
+    closing: list[str] = []
+    start = 0
+    quoted = escaped = False
+    for index, sign in enumerate(text):
+        if quoted:
+            quoted, escaped = escaped or sign != '"', sign == "\\" and not escaped
+        elif sign == '"':
+            quoted = True
+        elif sign in _PAIRS:
+            closing.append(_PAIRS[sign])
+        elif sign in "]})":
+            if not closing or closing.pop() != sign:
+                raise ExprError(f"a {sign} that nothing opens")
+        elif sign == "," and not closing:
+            parts.append(text[start:index].strip())
+            start = index + 1
+    if closing:
+        raise ExprError(f"a {closing[-1]} is missing")
+    if quoted:
+        raise ExprError('a " is never closed')
+    parts.append(text[start:].strip())
+    return parts

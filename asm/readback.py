@@ -1,0 +1,109 @@
+"""Machine code -> what it means. The only place that imports Capstone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import capstone
+from capstone import arm_const, x86_const
+
+from arch.model import Arch
+from asm.operands import ArmMem, Decoded, Imm, Mem, Operand, Reg, Word
+
+_MODES = {
+    ("x86", 32): (capstone.CS_ARCH_X86, capstone.CS_MODE_32),
+    ("x86", 64): (capstone.CS_ARCH_X86, capstone.CS_MODE_64),
+    ("arm", 32): (capstone.CS_ARCH_ARM, capstone.CS_MODE_ARM),
+}
+_SHIFTS = {
+    arm_const.ARM_SFT_ASR: "asr", arm_const.ARM_SFT_LSL: "lsl", arm_const.ARM_SFT_LSR: "lsr", arm_const.ARM_SFT_ROR: "ror",
+    arm_const.ARM_SFT_RRX: "rrx", arm_const.ARM_SFT_ASR_REG: "asr", arm_const.ARM_SFT_LSL_REG: "lsl",
+    arm_const.ARM_SFT_LSR_REG: "lsr", arm_const.ARM_SFT_ROR_REG: "ror",
+}  # fmt: skip
+_BY_REGISTER = {arm_const.ARM_SFT_ASR_REG, arm_const.ARM_SFT_LSL_REG, arm_const.ARM_SFT_LSR_REG, arm_const.ARM_SFT_ROR_REG}
+ARM_NAMES = {"sb": "r9", "sl": "r10", "fp": "r11", "ip": "r12", "r13": "sp", "r14": "lr", "r15": "pc"}
+"""Other names of arm registers -> the ones used here."""
+
+
+class Reader:
+    """Capstone for one instruction set, in detail mode."""
+
+    def __init__(self, isa: str, bits: int) -> None:
+        self.isa = isa
+        self.engine = capstone.Cs(*_MODES[isa, bits])
+        self.engine.detail = True
+        self.registers = [self._register(n) for n in range(512)]
+
+    def _register(self, number: int) -> str:
+        name = self.engine.reg_name(number) or ""
+        if self.isa == "arm":
+            return ARM_NAMES.get(name, name)
+        return "" if name in ("riz", "eiz") else name
+
+    def mnemonics(self) -> frozenset[str]:
+        """Names of all instructions that Capstone knows."""
+        return frozenset(name for n in range(1, 2048) if (name := self.engine.insn_name(n)))
+
+    def read(self, code: bytes, address: int) -> Decoded | None:
+        """The one instruction that ``code`` is; None if it is none, more than one, or has bytes to spare."""
+        found = list(self.engine.disasm(code, address, 2))
+        if len(found) != 1 or found[0].size != len(code):
+            return None
+        insn = found[0]
+        text = f"{insn.mnemonic} {insn.op_str}".strip()
+        if self.isa == "x86":
+            return Decoded(insn.mnemonic, tuple(self._x86(o) for o in insn.operands), bytes(insn.prefix), text)
+        flags = b"!" * insn.writeback + b"^" * insn.usermode
+        return Decoded(insn.mnemonic, tuple(self._arm(insn)), flags, text)
+
+    def _x86(self, o: Any) -> Operand:
+        if o.type == x86_const.X86_OP_REG:
+            return Reg(self.registers[o.reg])
+        if o.type == x86_const.X86_OP_IMM:
+            return Imm(o.imm, o.size)
+        names, m = self.registers, o.mem
+        return Mem(o.size, names[m.segment], names[m.base], names[m.index], m.scale, m.disp)
+
+    def _arm(self, insn: Any) -> Iterator[Operand]:
+        """Operands in Capstone's order; lists are separate registers, a post-index is an operand of its own."""
+        for o in insn.operands:
+            if o.type == arm_const.ARM_OP_REG:
+                yield self._arm_register(o)
+            elif o.type == arm_const.ARM_OP_IMM:
+                yield Imm(-o.imm if o.subtracted else o.imm)
+            elif o.type == arm_const.ARM_OP_MEM:
+                yield self._arm_memory(o, insn)
+            else:
+                yield Word({arm_const.ARM_OP_PIMM: "p", arm_const.ARM_OP_CIMM: "c"}.get(o.type, "?") + str(o.imm))
+
+    def _arm_register(self, o: Any) -> Reg:
+        kind = o.shift.type
+        if not kind:
+            return Reg(("-" if o.subtracted else "") + self.registers[o.reg])
+        amount = self.registers[o.shift.value] if kind in _BY_REGISTER else o.shift.value
+        return Reg(("-" if o.subtracted else "") + self.registers[o.reg], _SHIFTS[kind], amount)
+
+    def _arm_memory(self, o: Any, insn: Any) -> ArmMem:
+        names, m = self.registers, o.mem
+        mode = "post" if insn.post_index else "pre" if insn.writeback else "offset"
+        index = names[m.index]
+        sign = -1 if index and o.subtracted else 1
+        return ArmMem(names[m.base], index, sign, _SHIFTS.get(o.shift.type, ""), o.shift.value, m.disp, mode)
+
+
+@cache
+def _reader(isa: str, bits: int) -> Reader:
+    return Reader(isa, bits)
+
+
+def reader(arch: Arch) -> Reader:
+    """The reader for an architecture; one is made for each."""
+    return _reader(arch.isa, arch.bits)
+
+
+def disassemble(arch: Arch, code: bytes, address: int) -> Iterator[tuple[int, bytes, str]]:
+    """Rows of (address, bytes, text in Capstone's words), up to the first bytes that are no instruction."""
+    for at, size, name, operands in reader(arch).engine.disasm_lite(code, address):
+        yield at, code[at - address : at - address + size], f"{name} {operands}".strip()
