@@ -14,7 +14,7 @@ _colour = click.option("--color/--no-color", "colour", default=None, help="Force
 _json = click.option("--json", "as_json", is_flag=True, help="JSON lines instead of text.")
 
 
-class Name(click.ParamType):
+class Name(click.ParamType[str]):
     """One of the project's names, with shell completion; ``values`` is asked late to keep start-up short."""
 
     def __init__(self, name: str, values: Callable[[], list[str]]) -> None:
@@ -99,6 +99,108 @@ def check(
             print_explained(out, kept)
         summary = print_matrix(out, kept)
     sys.exit(FAILED if summary.failed else HOLDS)
+
+
+@cli.command()
+@click.argument("routine", type=ROUTINE)
+@click.option("--arch", type=ARCH, help="386, amd64 or arm; read from the file with --elf.")
+@click.option("--era", default="modern", show_default=True, type=ERA, help="An era or a release; not with --elf.")
+@click.option("--elf", "file", type=click.Path(), help="Trace a function of a static Go binary, by symbol.")
+@click.option("--scene", help="The entry state, by name; `stackcarry list ROUTINE` shows them.")
+@click.option("--steps", default=10_000, show_default=True, type=click.IntRange(1), help="Budget, in instructions.")
+@_json
+@_colour
+def trace(
+    routine: str, arch: str | None, era: str, file: str | None, scene: str | None, steps: int, as_json: bool,
+    colour: bool | None,
+) -> None:
+    """Single-step a routine: one line an instruction, with the stack SP is in and what the guard says.
+
+    \b
+    stackcarry trace mcall --arch arm
+    stackcarry trace gogo --arch 386 --era 2011 --scene "nil g"
+    stackcarry trace runtime.morestack --elf ./program
+    """
+    from emu import freerun
+    from emu.select import traced
+
+    target, name = traced(routine, arch, era, file)
+    run = freerun.trace(target, name, scene, steps)
+    if as_json:
+        from emu.views.steps import json_lines
+
+        for line in json_lines(run.world, iter(run.steps)):
+            click.echo(line)
+    else:
+        from emu.views.console import console
+        from emu.views.steps import step_line
+
+        out = console(colour)
+        for step in run.steps:
+            out.print(step_line(run.world, step), soft_wrap=True)
+        out.print(f"{run.scene}: {run.end}", style="bold", markup=False)
+    sys.exit({"ended": HOLDS, "fault": FAULTED, "budget": BUDGET}[run.outcome])
+
+
+@cli.command()
+@click.argument("routine", type=ROUTINE)
+@click.option("--arch", "arches", multiple=True, type=ARCH, help="386, amd64 or arm; all by default.")
+@click.option("--era", default="modern", show_default=True, type=ERA, help="An era or a release; not with --elf.")
+@click.option("--elf", "file", type=click.Path(), help="Show a function of a static Go binary.")
+@_colour
+def show(routine: str, arches: tuple[str, ...], era: str, file: str | None, colour: bool | None) -> None:
+    """Show a routine: the frame map of its file, its source with comments, address and bytes.
+
+    \b
+    stackcarry show morestack --arch amd64 --era 2017
+    """
+    from emu.select import shown
+    from emu.views.console import console
+    from emu.views.listing import print_routine
+
+    out = console(colour)
+    for target, name in shown(routine, arches, era, file):
+        print_routine(out, target, name)
+
+
+@cli.command(name="list")
+@click.argument("routines", nargs=-1, type=ROUTINE, metavar="[ROUTINE]...")
+@_json
+@_colour
+def list_(routines: tuple[str, ...], as_json: bool, colour: bool | None) -> None:
+    """List what exists: eras, arches, routines; with ROUTINE its scenes.
+
+    \b
+    stackcarry list
+    stackcarry list mcall
+    """
+    from emu.select import routine_name
+    from emu.views.catalogue import print_catalogue, print_scenes
+
+    names = [routine_name(name) for name in routines]
+    if names:
+        print_scenes(names, as_json, colour)
+    else:
+        print_catalogue(as_json, colour)
+
+
+@cli.command(name="asm")
+@click.argument("file", type=click.Path(allow_dash=True))
+@click.option("--arch", required=True, type=ARCH, help="386, amd64 or arm.")
+@click.option("--era", type=ERA, help="Lets the text use this era's names, such as g.sched.sp and StackGuard.")
+@click.option("--base", default="0x1000", show_default=True, help="Address of the first byte.")
+@_json
+def asm_(file: str, arch: str, era: str | None, base: str, as_json: bool) -> None:
+    """Assemble FILE (- for standard input) and print address, bytes and source.
+
+    \b
+    stackcarry asm switch.s --arch arm
+    stackcarry asm trampoline.s --arch amd64 --era modern
+    """
+    from emu.select import assembled
+    from emu.views.listing import print_program
+
+    print_program(assembled(file, arch, era, base), as_json)
 
 
 def main() -> None:

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from emu.contracts import switch as switch_contracts
+from emu.contracts import syscalls as syscall_contracts
 from emu.contracts.effect import Effect, Entry
 from emu.contracts.judge import Check, Scene
 from emu.runtime.world import World
 from emu.scenes import switch as switch_scenes
+from emu.scenes import syscalls as syscall_scenes
 from emu.target import Target
 
 
@@ -37,6 +39,11 @@ ROUTINES: dict[str, Routine] = {
     "gogo": Routine(switch_contracts.gogo, switch_scenes.gogo),
     "gogocall": Routine(switch_contracts.gogocall, switch_scenes.gogocall),
     "mcall": Routine(switch_contracts.mcall, switch_scenes.mcall),
+    **{
+        stub: Routine(syscall_contracts.of(stub), syscall_scenes.of(stub))
+        for stub in ("RawSyscall", "RawSyscall6", "rawSyscallNoError", "Syscall6")
+    },
+    "rawVforkSyscall": Routine(syscall_contracts.vfork, syscall_scenes.vfork),
 }
 
 EXPERIMENTS: dict[str, Experiment] = {}

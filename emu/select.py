@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import arch as arches
 from arch import golang
 from asm.goelf import ElfError
+from asm.program import Program
+from asm.sandbox import assemble_untrusted
+from asm.statement import AsmError
 from emu import target as targets
 from emu.errors import BadInput
 from emu.routines import EXPERIMENTS, ROUTINES, rows
@@ -77,3 +82,63 @@ def select(
         ]
     picked = [(target, [row for row in rows(target) if row in names or not names]) for target in chosen]
     return [(target, kept) for target, kept in picked if kept]
+
+
+def _elf_or_era(arch: str | None, era: str, file: str | None) -> Target:
+    if file is not None:
+        return binary(file, [arch_name(arch)] if arch else [])
+    if arch is None:
+        raise BadInput("say which architecture: --arch 386, amd64 or arm")
+    return targets.of_era(era_name(era), arch_name(arch))
+
+
+def traced(routine: str, arch: str | None, era: str, file: str | None) -> tuple[Target, str]:
+    """What `trace` runs: a target, and a routine's name or (in a binary) a symbol's. Raises BadInput."""
+    target = _elf_or_era(arch, era, file)
+    return target, _code_name(target, routine)
+
+
+def shown(routine: str, arch_names: Sequence[str], era: str, file: str | None) -> list[tuple[Target, str]]:
+    """What `show` lists: each arch that has the routine. Raises BadInput when none has."""
+    if file is not None:
+        target = binary(file, [arch_name(name) for name in arch_names])
+        return [(target, _code_name(target, routine))]
+    chosen = [targets.of_era(era_name(era), arch_name(name)) for name in arch_names or arches.ARCHES]
+    name = routine.removeprefix("runtime.").removeprefix("syscall.")
+    having = [(target, name) for target in chosen if name in target.program]
+    return having or [(chosen[0], _code_name(chosen[0], routine))]
+
+
+def _code_name(target: Target, given: str) -> str:
+    """A routine's name, or the symbol as it stands. Raises BadInput, naming what is near."""
+    short = given.removeprefix("runtime.").removeprefix("syscall.")
+    if target.routines.get(short) is not None:
+        return short
+    for symbol in (given, f"{given}.abi0"):
+        if symbol in target.program:
+            return symbol
+    near = difflib.get_close_matches(given, [*target.routines, *target.program.symbols], n=3)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    if short in target.routines:
+        raise BadInput(f"{target.title}: {given} is absent, the linker dropped it")
+    raise BadInput(f"{target.title} has no function {given!r} on {target.arch.name}{hint}")
+
+
+def assembled(file: str, arch: str, era: str | None, base: str) -> Program:
+    """A user's assembly text, assembled in a child process. Raises BadInput."""
+    record = arches.get(arch_name(arch))
+    names = golang.era(era_name(era)).names(record) if era else {}
+    try:
+        address = int(base, 0)
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        if not 0 <= address <= record.mask - 0x100_0000:
+            raise BadInput(f"--base {base}: not an address of {record.name}")
+        return assemble_untrusted(text, file, record, address, names, {})
+    except AsmError as error:
+        raise BadInput(str(error)) from None
+    except OSError as error:
+        raise BadInput(f"{file}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"{file}: not a text file") from None
+    except ValueError:
+        raise BadInput(f"--base {base}: not a number") from None

@@ -13,12 +13,13 @@ import arch as arches
 from arch import golang
 from arch.golang import Era
 from arch.model import Arch
+from arch.stubs import VFORK_INPUTS
 from asm import goelf, source
 from asm.assembler import assemble
 from asm.program import Program, Segment, Symbol
 
 # Far from where Go's linker puts programs, and close enough for an arm branch from code to gates.
-CODE, DATA, GATES = 0x4E00_0000, 0x4E80_0000, 0x4F00_0000
+CODE, DATA, VDSO, GATES = 0x4E00_0000, 0x4E80_0000, 0x4E90_0000, 0x4F00_0000
 _GATE_STEP = 16
 
 # Functions of the runtime that Python stands for.
@@ -36,6 +37,7 @@ class Target:
 
     ``routines``: name -> symbol, None where the linker dropped it (*absent*). ``data``: name -> address of
     the variables that scenes set (``iscgo``, ``tls_g``, ``_vdso``). ``go``, ``file``: for a lifted binary.
+    ``vfork_inputs``: words that rawVforkSyscall takes, 0 where there is none.
     """
 
     arch: Arch
@@ -45,7 +47,7 @@ class Target:
     data: Mapping[str, int]
     go: str = ""
     file: str = ""
-    vfork_inputs: int = 4
+    vfork_inputs: int = 0
 
     @property
     def title(self) -> str:
@@ -58,25 +60,33 @@ def gates(names: tuple[str, ...]) -> dict[str, int]:
     return {name: GATES + index * _GATE_STEP for index, name in enumerate(names)}
 
 
-def _data(arch: Arch) -> tuple[Segment, dict[str, int]]:
-    """The runtime's variables that our sources read: iscgo (a byte), tls_g and _vdso (words)."""
+# What _vdso leads to where the kernel provides nothing better: int 0x80; ret.
+_VDSO_CODE = {"386": bytes.fromhex("cd80 c3")}
+
+
+def _data(arch: Arch) -> tuple[tuple[Segment, ...], dict[str, int]]:
+    """The runtime's variables that our sources read: iscgo (a byte), tls_g and _vdso (words), and what that leads to."""
     names = ("iscgo", "tls_g", "_vdso")
     addresses = {name: DATA + index * 16 for index, name in enumerate(names)}
-    return Segment(DATA, bytes(16 * len(names)), 16 * len(names), writable=True, executable=False), addresses
+    code = _VDSO_CODE.get(arch.name, b"")
+    image = bytes(addresses["_vdso"] - DATA) + arch.pack(VDSO if code else 0).ljust(16, b"\0")
+    data = Segment(DATA, image, len(image), writable=True, executable=False)
+    entry = Segment(VDSO, code, len(code), writable=False, executable=True)
+    return ((data, entry) if code else (data,)), addresses
 
 
 @lru_cache(maxsize=None)
 def of_era(era_name: str, arch_name: str) -> Target:
     """Our own sources of an era, assembled. Raises KeyError for unknown names, AsmError for a broken source."""
     arch, era = arches.get(arch_name), golang.era(era_name)
-    segment, data = _data(arch)
+    segments, data = _data(arch)
     program = assemble(
         source.load(era.name, arch.name), arch, base=CODE,
         names={**era.names(arch), **data}, gates=gates(RUNTIME_GATES + OUTSIDE_GATES),
     )
-    program = replace(program, segments=(*program.segments, segment))
+    program = replace(program, segments=(*program.segments, *segments))
     routines = {name: program.symbols.get(name) for name in era.routines[arch.name]}
-    return Target(arch, era, program, routines, data)
+    return Target(arch, era, program, routines, data, vfork_inputs=VFORK_INPUTS.get(era.name, 0))
 
 
 @lru_cache(maxsize=8)

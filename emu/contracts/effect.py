@@ -55,11 +55,13 @@ class Span:
 class Moment:
     """A point where Python looks: control reaches ``stop``, and every carry holds there.
 
-    ``stop``: a gate's name, ``trap`` (a system call), ``abort``, ``fault:ADDRESS`` (hex) or ``return``.
+    ``stop``: a gate's name, ``trap`` (a system call), ``abort`` or ``fault:ADDRESS`` (hex). A gate that comes
+    back has destroyed what its ABI lets it; ``spoils`` narrows that to some roles, for callees of a private ABI.
     """
 
     stop: str
     carries: tuple[Carry, ...] = ()
+    spoils: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ class Effect:
 class Entry:
     """The state in which a routine is entered: registers, and memory through ``word``.
 
-    ``answers``: what the kernel will answer to the traps on the way (signed).
+    ``answers``: what the kernel will answer to the traps on the way (signed). ``vfork_inputs``: words that this
+    program's rawVforkSyscall takes.
     """
 
     arch: Arch
@@ -91,6 +94,7 @@ class Entry:
     word: Callable[[int], int]
     tls_base: int
     answers: tuple[int, ...] = ()
+    vfork_inputs: int = 0
     facts: Mapping[str, int] = field(default_factory=dict)
 
     def role(self, role: str) -> int:

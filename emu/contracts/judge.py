@@ -49,16 +49,17 @@ def entry_of(world: World, scene: Scene) -> Entry:
     return Entry(
         arch=world.arch, era=world.era, habits=world.habits, layout=world.layout, program=world.program,
         registers=world.process.machine.registers(), word=world.process.word,
-        tls_base=world.tls_base, answers=scene.answers, facts=scene.facts,
+        tls_base=world.tls_base, answers=scene.answers, vfork_inputs=world.target.vfork_inputs, facts=scene.facts,
     )
 
 
 def judge(
     world: World, scene: Scene, contract: Callable[[Entry], Effect],
-    watch: Callable[[World], Callable[[Stop, str], None]] | None = None,
+    watch: Callable[[World], Callable[[Stop, str], None]] | None = None, steps: int = STEPS,
 ) -> list[Check]:
     """Reset the world, enter the scene, run it from moment to moment and judge each.
 
+    ``steps``: budget from one moment to the next, in instructions.
     ``watch`` is called when the entry state stands; what it returns is called at each stop, with its name.
     """
     world.reset()
@@ -70,7 +71,7 @@ def judge(
     checks: list[Check] = []
     answers = iter(scene.answers)
     for number, moment in enumerate(effect.moments):
-        stop = world.process.run(STEPS)
+        stop = world.process.run(steps)
         found = name_of(world, stop)
         if stopped is not None:
             stopped(stop, found)
@@ -83,7 +84,7 @@ def judge(
             break
         checks.extend(_judge_moment(world, moment, step))
         if number + 1 < len(effect.moments):
-            _go_on(world, scene, stop, answers)
+            _go_on(world, scene, stop, moment, answers)
     checks.append(_nothing_else(world, effect))
     checks.append(_guards_kept(world, guards, effect))
     return checks
@@ -100,7 +101,7 @@ def name_of(world: World, stop: Stop) -> str:
     if stop.kind == "fault":
         where = world.program.describe(stop.pc)
         return f"fault:{stop.address:#x}" if stop.address is not None else f"illegal instruction at {where}"
-    return f"no end within {STEPS} steps"
+    return "no end within the budget"
 
 
 def _judge_moment(world: World, moment: Moment, step: int) -> Iterator[Check]:
@@ -141,14 +142,17 @@ def _last_write(writes: list[Access], place: Place, default: int) -> int:
     return steps[-1] if steps else default
 
 
-def _go_on(world: World, scene: Scene, stop: Stop, answers: Iterator[int]) -> None:
+def _go_on(world: World, scene: Scene, stop: Stop, moment: Moment, answers: Iterator[int]) -> None:
     """Let the outside do its part: answer a trap, or return from a call having destroyed what it may."""
     if stop.kind == "syscall":
         if scene.meanwhile is not None:
             scene.meanwhile(world)
         world.process.answer(next(answers))
     else:
-        world.process.return_from_call(keep=kept_by_callee(world))
+        keep = kept_by_callee(world)
+        if moment.spoils is not None:
+            keep = set(world.arch.registers) - {world.arch.roles[role] for role in moment.spoils}
+        world.process.return_from_call(keep)
 
 
 def kept_by_callee(world: World) -> set[str]:

@@ -82,8 +82,6 @@ def gogo(e: Entry) -> Effect:
     """
     buf = e.argument("gogo", 0)
     g = e.field(buf, "gobuf.g")
-    if g == 0 and e.habits.probe[e.arch.name]:
-        return _nil_g(e, e.habits.probe[e.arch.name])
     moments: list[Moment] = []
     spans: list[Span] = []
     ctxt = e.field(buf, "gobuf.ctxt") if e.has("gobuf.ctxt") else 0
@@ -91,6 +89,10 @@ def gogo(e: Entry) -> Effect:
         barrier, span = _write_barrier(e, buf)
         moments.append(barrier)
         spans.append(span)
+    if g == 0 and e.habits.probe[e.arch.name]:
+        frame = 2 * e.arch.word if e.habits.barrier else 0  # the write barrier's arguments
+        moments.append(_nil_g(e, e.habits.probe[e.arch.name], frame))
+        return Effect(tuple(moments), tuple(spans))
     if e.facts.get("cgo"):
         moments.extend(_cgo_call(e, g))
     hole = "" if g else "a nil g is resumed: this era's gogo does not read through it"
@@ -123,14 +125,13 @@ def _flag(e: Entry, name: str) -> Carry:
     return Carry(f"flag {name}", "SP resumed", Place(f"flag {name}", e.arch.roles["flags"]), bit, mask=bit)
 
 
-def _nil_g(e: Entry, probe: str) -> Effect:
+def _nil_g(e: Entry, probe: str, frame: int = 0) -> Moment:
+    """The fault that stops a nil g: SP is still on the caller's stack, ``frame`` bytes down."""
     now = 0 if probe == "after" else e.g
-    return Effect(
-        (Moment("fault:0x0", (
-            carry("g", "nil" if probe == "after" else "unchanged", e.g_place, now),
-            carry("SP", "unchanged", e.register("sp"), e.sp),
-        )),),
-    )
+    return Moment("fault:0x0", (
+        carry("g", "nil" if probe == "after" else "unchanged", e.g_place, now),
+        carry("SP", "still the caller's stack", e.register("sp"), e.sp - frame),
+    ))
 
 
 def _write_barrier(e: Entry, buf: int) -> tuple[Moment, Span]:
@@ -156,7 +157,7 @@ def _cgo_call(e: Entry, g: int) -> list[Moment]:
     if e.habits.cgo != "call":
         return []
     at = [*runs(e, g, "g", "buf.g"), carry("SP", "SP at entry", e.register("sp"), e.sp)]
-    return [Moment("save_gm", tuple(at))]
+    return [Moment("save_gm", tuple(at), spoils=("result",))]
 
 
 def gogocall(e: Entry) -> Effect:
@@ -167,7 +168,7 @@ def gogocall(e: Entry) -> Effect:
     buf, fn = e.argument("gogocall", 0), e.argument("gogocall", 1)
     g = e.field(buf, "gobuf.g")
     if g == 0:
-        return _nil_g(e, "after")
+        return Effect((_nil_g(e, "after"),))
     sp, pc = e.field(buf, "gobuf.sp") - e.pushed, e.field(buf, "gobuf.pc")
     if e.arch.call.return_on_stack:
         back = Place("return PC of fn", address=sp, size=e.arch.word)

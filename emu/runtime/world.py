@@ -167,9 +167,8 @@ class World:
     # calls
 
     def enter(self, routine: str, *arguments: int) -> None:
-        """Stand at the entry of ``routine``, called from ``caller`` with these arguments by its ABI."""
-        symbol = self.target.routines[routine]
-        assert symbol is not None, f"{routine} is absent"
+        """Stand at the entry of ``routine`` (or any symbol), called from ``caller``, arguments by its ABI."""
+        symbol = self.target.routines.get(routine) or self.program.symbol(routine)
         arch, process = self.arch, self.process
         sp = process.role("sp")
         if arch.call.return_on_stack:
