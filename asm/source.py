@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import cache
 from importlib import resources
 from itertools import takewhile
 
 import arch as arches
 from arch.model import Arch
+from asm.expr import ExprError
 from asm.operands import split
 from asm.statement import AsmError, Statement, scan, strip
 
@@ -28,8 +29,8 @@ _INHERIT = re.compile(r"inherit\s+(\S+)\s+from\s+(\S+)")
 _ARGUMENT = re.compile(r"\\([A-Za-z_]\w*)")
 
 
-class _Macro:
-    """A macro: its parameters and body."""
+class Macro:
+    """A macro: its name, parameters and body; ``head`` is its ``.macro`` line."""
 
     def __init__(self, head: Statement, body: list[Statement]) -> None:
         match = _MACRO.fullmatch(head.text)
@@ -40,11 +41,16 @@ class _Macro:
         if bad := [p for p in self.parameters if not re.fullmatch(r"[A-Za-z_]\w*", p)]:
             raise head.error(f"{bad[0]} is no name for a macro parameter")
 
+    @property
+    def definition(self) -> list[Statement]:
+        """The macro as it was written, with its ``.endm``."""
+        return [self.head, *self.body, Statement(self.head.file, self.head.line, ".endm")]
+
     def expand(self, call: Statement, arguments: list[str]) -> Iterator[Statement]:
         """The body with the arguments put in; AsmError if their number is wrong."""
         if len(arguments) != len(self.parameters):
             wanted = f"{self.name} {', '.join(self.parameters)}".strip()
-            raise call.error(f"macro {self.name} takes {len(self.parameters)} arguments, not {len(arguments)}: {wanted}")
+            raise call.error(f"{len(arguments)} arguments, but the macro is {wanted}")
         values = dict(zip(self.parameters, arguments, strict=True))
         origin = f"in {self.name}, used at {call.file}:{call.line}" + (f", {call.origin}" if call.origin else "")
         for line in self.body:
@@ -74,7 +80,7 @@ class _Expander:
 
     def __init__(self, inherit: Inherit | None) -> None:
         self.inherit = inherit
-        self.macros: dict[str, _Macro] = {}
+        self.macros: dict[str, Macro] = {}
         self.out: list[Statement] = []
 
     def run(self, statements: list[Statement], depth: int = 0, inherited: bool = False) -> None:
@@ -85,7 +91,7 @@ class _Expander:
             word = statement.text.split(None, 1)[0]
             if word == ".macro":
                 end = _body(statements, index)
-                self._define(_Macro(statement, statements[index + 1 : end]))
+                self._define(Macro(statement, statements[index + 1 : end]))
                 index = end
             elif word == ".endm":
                 raise statement.error(".endm without .macro")
@@ -94,14 +100,20 @@ class _Expander:
             elif macro := self.macros.get(word):
                 if depth >= DEEPEST:
                     raise statement.error(f"macros are nested more than {DEEPEST} deep")
-                self.run(list(macro.expand(statement, split(statement.text[len(word) :].strip()))), depth + 1)
+                self.run(self._call(macro, statement), depth + 1)
             else:
                 self.out.append(statement)
                 if len(self.out) > MOST:
                     raise statement.error(f"more than {MOST} statements")
             index += 1
 
-    def _define(self, macro: _Macro) -> None:
+    def _call(self, macro: Macro, call: Statement) -> list[Statement]:
+        try:
+            return list(macro.expand(call, split(call.text[len(macro.name) :].strip())))
+        except ExprError as problem:
+            raise call.error(str(problem)) from None
+
+    def _define(self, macro: Macro) -> None:
         if macro.name in self.macros:
             first = self.macros[macro.name].head
             raise macro.head.error(f"macro {macro.name} is already defined at {first.file}:{first.line}")
@@ -122,13 +134,17 @@ class _Expander:
         self.run(block, inherited=True)
 
 
-def parse(text: str, file: str, arch: Arch, inherit: Inherit | None = None) -> list[Statement]:
+def parse(
+    text: str, file: str, arch: Arch, inherit: Inherit | None = None, macros: list[Statement] | None = None
+) -> list[Statement]:
     """The statements of a source text, macros expanded and inherited routines put in. Raises AsmError.
 
     An inherited text is taken over as it stands: macros and ``.set`` names in it are those of the file
-    that inherits. ``inherit`` raises LookupError for what it does not find.
+    that inherits. ``inherit`` raises LookupError for what it does not find. ``macros``: what the text may use
+    beside its own (from the function `macros`).
     """
     expander = _Expander(inherit)
+    expander.run(macros or [])
     expander.run(scan(text, file, arch.isa))
     return expander.out
 
@@ -140,7 +156,7 @@ def _folder(era: str) -> str:
     return f"e{era}" if era.isdigit() else era
 
 
-@lru_cache(maxsize=None)
+@cache
 def _text(era: str, arch: str) -> str:
     path = resources.files("asm").joinpath(_folder(era), f"{arch}.s")
     try:
@@ -153,7 +169,7 @@ def _file(era: str, arch: str) -> str:
     return f"asm/{_folder(era)}/{arch}.s"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _raw(era: str, arch: str) -> tuple[Statement, ...]:
     return tuple(scan(_text(era, arch), _file(era, arch), arches.get(arch).isa))
 
@@ -212,12 +228,20 @@ def load(era_name: str, arch_name: str) -> list[Statement]:
     return expander.out
 
 
-@lru_cache(maxsize=None)
+def macros(era_name: str, arch_name: str) -> list[Statement]:
+    """The definitions of an era's macros, inherited ones included, for `parse`. LookupError, AsmError as for `load`."""
+    expander = _Expander(lambda name, era: _block(era, arch_name, name))
+    expander.run(list(_raw(era_name, arch_name)))
+    return [line for macro in expander.macros.values() for line in macro.definition]
+
+
+@cache
 def _comment_lines(era: str, arch: str) -> tuple[tuple[str, bool], ...]:
     """Every line of a source, and whether it holds nothing but comment."""
     text = _text(era, arch)
     bare = strip(text, _file(era, arch), arches.get(arch).isa).split("\n")
-    return tuple((line, bool(line.strip()) and not rest.strip()) for line, rest in zip(text.split("\n"), bare, strict=True))
+    rows = zip(text.split("\n"), bare, strict=True)
+    return tuple((line, bool(line.strip()) and not rest.strip()) for line, rest in rows)
 
 
 def routine_text(era: str, arch: str, name: str) -> str:

@@ -1,0 +1,125 @@
+"""How a stack check hands over to morestack: which entry, which sizes in which registers, and who comes back where.
+
+Which check a frame has, and when it fails, stands in `arch.golang`. Sources: the prologues that the linkers and
+assemblers emit at the commits that the era records name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from arch.golang import Era
+from arch.model import Arch
+
+_STKTOP = 88  # bytes that 2014's check reserves for a Stktop, whatever its real size
+
+
+@dataclass(frozen=True)
+class Style:
+    """The handover of one era on one architecture.
+
+    ``sizes``: nothing of them is passed (``""``); the frame itself (``frame``); a ``hint``, 0 where a segment of
+    the smallest size does; or the same two through the choice of a ``variant`` of morestack.
+    ``frame``, ``args``: the registers that get frame and argument bytes (a variant takes both in ``args``).
+    ``link``: the register that gets the function's return PC, where a call would overwrite it.
+    ``again``: the function goes on in its ``body``, is entered anew from its ``start``, or makes the ``check`` again.
+    ``scratch``: form -> registers that the check may change whether or not it calls.
+    """
+
+    sizes: str
+    again: str
+    scratch: Mapping[str, tuple[str, ...]]
+    frame: str = ""
+    args: str = ""
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What one function passes: the entry it calls and register -> value.
+
+    ``extra``: what the era's source macro takes as its last parameter, a hint or a variant's sizes; None if nothing.
+    """
+
+    entry: str
+    passed: Mapping[str, int] = field(default_factory=dict)
+    extra: int | None = None
+
+
+def _scratch(small: str, medium: str, huge: str) -> dict[str, tuple[str, ...]]:
+    return {"small": tuple(small.split()), "medium": tuple(medium.split()), "huge": tuple(huge.split())}
+
+
+_386, _AMD64 = _scratch("ecx", "ecx eax", "ecx eax esi"), _scratch("rcx", "rcx rax", "rcx rax rsi")
+_ARM = _scratch("r1", "r1 r2 r11", "r1 r2 r3 r11")
+
+STYLES: dict[str, dict[str, Style]] = {
+    "2011": {
+        "386": Style("hint", "body", _scratch("ecx", "ecx eax", ""), frame="edx", args="eax"),
+        "amd64": Style("variant", "body", _scratch("rcx", "rcx rax", ""), args="rax"),
+        "arm": Style("frame", "body", _scratch("r1", "r1 r2 r11", ""), frame="r1", args="r2", link="r3"),
+    },
+    "2014": {
+        "386": Style("hint", "start", _386, frame="edi", args="eax"),
+        "amd64": Style("variant", "start", _AMD64, args="rax"),
+        "arm": Style("frame", "start", _ARM, frame="r1", args="r2", link="r3"),
+    },
+    "2017": {
+        "386": Style("", "check", _386),
+        "amd64": Style("", "check", _AMD64),
+        "arm": Style("", "check", _ARM, link="r3"),
+    },
+    "modern": {
+        "386": Style("", "check", _scratch("ecx", "ecx eax", "ecx eax")),
+        "amd64": Style("", "check", _scratch("", "r12", "r12")),
+        "arm": Style("", "check", _scratch("r1", "r1 r2 r11", "r1 r2 r11"), link="r3"),
+    },
+}
+
+
+def style(era: Era, arch: Arch) -> Style:
+    """How functions of ``era`` call morestack on ``arch``."""
+    return STYLES[era.name][arch.name]
+
+
+def frame_hint(era: Era, arch: Arch, frame: int, args: int) -> int:
+    """The frame bytes that 2011's and 2014's checks ask for; 0 where any segment is large enough.
+
+    2011 adds 160 bytes for callees that do not check and rounds down to 8; 2014 rounds the frame up to 8.
+    """
+    if era.name == "2011":
+        needed = frame + 160
+        return needed & ~7 if needed + args > era.guards.minimum else 0
+    needed = _STKTOP + args + arch.word + frame + arch.word + era.guards.small
+    return (frame + 7) & ~7 if needed >= era.guards.minimum else 0
+
+
+def call(era: Era, arch: Arch, frame: int, args: int, *, ctxt: bool = True) -> Call:
+    """What a function with ``frame`` and ``args`` bytes passes; ``ctxt``: it uses its closure context.
+
+    2011 has no closure contexts and only the one kind of entry.
+    """
+    found = style(era, arch)
+    suffix = "" if ctxt or era.name == "2011" else "_noctxt"
+    if found.sizes == "variant":
+        return _variant(found.args, frame_hint(era, arch, frame, args), args, suffix)
+    entry = f"morestack{suffix}"
+    if found.sizes == "hint":
+        hint = frame_hint(era, arch, frame, args)
+        return Call(entry, {found.frame: hint, found.args: args}, hint)
+    if found.sizes == "frame":
+        unchecked = 160 if era.name == "2011" and era.check_form(arch, frame) != "huge" else 0
+        return Call(entry, {found.frame: frame + unchecked, found.args: args})
+    return Call(entry)
+
+
+def _variant(register: str, hint: int, args: int, suffix: str) -> Call:
+    """The amd64 entry of the C eras for these sizes: 48 bytes of arguments at most are in its name."""
+    if not hint and not args:
+        return Call(f"morestack00{suffix}")
+    if not hint and args <= 48:
+        return Call(f"morestack{args}{suffix}")
+    digits = f"{int(bool(hint))}{int(bool(args))}"
+    both = args << 32 | hint if hint and args else hint or args
+    return Call(f"morestack{digits}{suffix}", {register: both}, both)

@@ -1,0 +1,47 @@
+"""Functions that check their stack: the source text of a prologue as an era emits it, from a frame size.
+
+The instructions stand in the eras' sources, as macros (``check_small`` …); here the right one is chosen.
+"""
+
+from __future__ import annotations
+
+from arch import stackcheck
+from arch.golang import Era
+from arch.model import Arch
+from asm import source
+from asm.statement import Statement
+
+
+def splittable(
+    era: Era, arch: Arch, name: str, frame: int, *,
+    args: int = 0, ctxt: bool = False, body: str = "", abi0: bool = False,
+) -> str:
+    """The source of a function: its label, the era's stack check for ``frame``, ``body``, and the check's tail.
+
+    ``frame``: all bytes below SP at entry, except the return PC on x86; on arm the saved link counts. ``args``: bytes
+    of stack arguments, whole words. ``ctxt``: the function uses its closure context. ``body``: its instructions, from
+    the making of the frame to the return; it may not define the labels ``.check``, ``.body`` and ``.more``.
+    ``abi0``: code of the stack ABI, in an era where g is in a register under the other one.
+    The text is for `statements`. Raises ValueError for sizes that no function has.
+    """
+    if frame < 0 or args < 0 or args % arch.word:
+        raise ValueError(f"{name}: no function has a frame of {frame} bytes and {args} bytes of arguments")
+    call = stackcheck.call(era, arch, frame, args, ctxt=ctxt)
+    macro = f"check_{era.check_form(arch, frame)}{_ending(era, arch, call, abi0)}"
+    parameters = [name, str(frame), str(args), call.entry]
+    if call.extra is not None:
+        parameters.append(str(call.extra))
+    lines = [f"{name}:", f"    {macro} {', '.join(parameters)}", body.rstrip("\n"), f"    check_tail {call.entry}"]
+    return "\n".join(line for line in lines if line) + "\n"
+
+
+def _ending(era: Era, arch: Arch, call: stackcheck.Call, abi0: bool) -> str:
+    """What follows the form in the macro's name: sizes in a register, or g to be loaded first."""
+    if stackcheck.style(era, arch).sizes == "variant" and call.extra is not None:
+        return "_ax"
+    return "_abi0" if abi0 and era.internal.get(arch.name) else ""
+
+
+def statements(text: str, file: str, era: Era, arch: Arch) -> list[Statement]:
+    """The statements of a text that uses the era's macros, for `asm.assembler.assemble`. Raises AsmError."""
+    return source.parse(text, file, arch, macros=source.macros(era.name, arch.name))
