@@ -11,7 +11,6 @@ import arch as arches
 from arch import golang
 from asm.goelf import ElfError
 from asm.program import Program
-from asm.sandbox import assemble_untrusted
 from asm.statement import AsmError
 from emu import target as targets
 from emu.errors import BadInput
@@ -126,6 +125,8 @@ def _code_name(target: Target, given: str) -> str:
 
 def assembled(file: str, arch: str, era: str | None, base: str) -> Program:
     """A user's assembly text, assembled in a child process. Raises BadInput."""
+    from asm.sandbox import assemble_untrusted  # only here: the other commands have no need of it
+
     record = arches.get(arch_name(arch))
     names = golang.era(era_name(era)).names(record) if era else {}
     try:
