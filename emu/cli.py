@@ -129,7 +129,7 @@ def trace(
     if as_json:
         from emu.views.steps import json_lines
 
-        for line in json_lines(run.world, iter(run.steps)):
+        for line in json_lines(run):
             click.echo(line)
     else:
         from emu.views.console import console

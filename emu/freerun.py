@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from arch.linux import Errno
@@ -14,7 +14,7 @@ from emu.errors import BadInput
 from emu.machine import Stop
 from emu.routines import ROUTINES
 from emu.runtime.world import World
-from emu.target import Target
+from emu.target import OUTSIDE_GATES, Target
 from emu.trace import Step, Tracer
 
 
@@ -34,12 +34,12 @@ def trace(target: Target, name: str, scene: str | None, steps: int) -> Run:
 
     Raises BadInput for a scene that does not exist.
     """
-    world = world_of(target)
     if name in ROUTINES:
-        return _scene(world, name, scene, steps)
+        return _scene(world_of(target), name, scene, steps)
     if scene is not None:
         raise BadInput(f"{name} has no scenes; leave --scene out")
-    return _plain(world, name, steps)
+    outside = {gate: address for gate, address in target.program.gates.items() if gate in OUTSIDE_GATES}
+    return _plain(World(replace(target, program=replace(target.program, gates=outside))), name, steps)
 
 
 def _scene(world: World, name: str, wanted: str | None, steps: int) -> Run:

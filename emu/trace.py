@@ -54,7 +54,7 @@ class Tracer:
         world, recorder = self._world, self._world.process.machine.recorder
         names = world.arch.registers
         rows = [dict(zip(names, recorder.unpack(row), strict=True)) for row in recorder.rows]
-        after = [*rows[1:], world.process.machine.registers()]
+        after = [*rows[1:], world.process.machine.registers()][: len(rows)]
         by_step: dict[int, list[Access]] = {}
         for access in recorder.accesses:
             by_step.setdefault(access.step, []).append(access)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
+from emu.freerun import Run
 from emu.runtime.world import World
 from emu.trace import Step
 
@@ -16,8 +17,8 @@ def step_line(world: World, step: Step) -> Text:
     account = step.account
     stack = f"{account.stack.removesuffix(' stack') or '?'}[{account.depth} of {account.size}]"
     line = Text(no_wrap=True, overflow="ignore")
-    line.append(f"{step.number:>5}  m/{account.g:<8} {stack:<21} {step.sp_change or '':>+6}  " if step.sp_change
-                else f"{step.number:>5}  m/{account.g:<8} {stack:<21} {'':>6}  ")
+    moved = f"{step.sp_change:+}" if step.sp_change else ""
+    line.append(f"{step.number:>5}  m/{account.g:<8} {stack:<21} {moved:>6}  ")
     line.append(f"{step.where:<24} ")
     line.append(f"{step.code.hex():<20} ", "dim")
     line.append(f"{step.text:<40} ", "bold")
@@ -37,19 +38,24 @@ def _access(world: World, address: int, value: int, write: bool) -> str:
     return f"[{world.describe(address)}]={value:#x}" if write else f"[{world.describe(address)}]"
 
 
-def json_lines(world: World, steps: Iterator[Step]) -> Iterator[str]:
-    """One object a step; words as hex strings, sizes and depths in bytes as numbers."""
-    for step in steps:
-        account = step.account
-        yield json.dumps({
-            "kind": "step", "step": step.number, "thread": "m", "g": account.g,
-            "stack": account.stack, "depth": account.depth, "size": account.size, "dsp": step.sp_change,
-            "pc": hex(step.pc), "at": step.where, "bytes": step.code.hex(), "instruction": step.text,
-            "changed": {name: hex(value) for name, value in step.changed.items()},
-            "memory": [
-                {"address": hex(a.address), "at": world.describe(a.address), "size": a.size,
-                 **({"write": hex(a.value)} if a.write else {"read": True})}
-                for a in step.accesses
-            ],
-            "guard": account.guard, "switching": account.switching, "notes": list(step.notes),
-        }, ensure_ascii=False)
+def json_lines(run: Run) -> Iterator[str]:
+    """One object a step, then how it ended; words as hex strings, sizes and depths in bytes as numbers."""
+    for step in run.steps:
+        yield json.dumps(_record(run.world, step), ensure_ascii=False)
+    yield json.dumps({"kind": "end", "scene": run.scene, "outcome": run.outcome, "end": run.end, "steps": len(run.steps)})
+
+
+def _record(world: World, step: Step) -> dict[str, object]:
+    account = step.account
+    return {
+        "kind": "step", "step": step.number, "thread": "m", "g": account.g,
+        "stack": account.stack, "depth": account.depth, "size": account.size, "dsp": step.sp_change,
+        "pc": hex(step.pc), "at": step.where, "bytes": step.code.hex(), "instruction": step.text,
+        "changed": {name: hex(value) for name, value in step.changed.items()},
+        "memory": [
+            {"address": hex(a.address), "at": world.describe(a.address), "size": a.size, "write": a.write,
+             "value": hex(a.value) if a.write else None}
+            for a in step.accesses
+        ],
+        "guard": account.guard, "switching": account.switching, "notes": list(step.notes),
+    }
