@@ -6,6 +6,7 @@ that Keystone rightly turns into its twin (``mov #-1``, ``mvn #0``) compares equ
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TypeAlias
 
 from asm.arm_syntax import BY_TEXT, Mnemonic, mnemonic
@@ -23,7 +24,7 @@ _NEGATED = {"sub": "add", "cmn": "cmp"}
 Meaning: TypeAlias = tuple[Mnemonic, tuple[Operand, ...]]
 
 
-def differences(insn: Instruction, read: Decoded, word: int) -> str | None:
+def differences(insn: Instruction, read: Decoded) -> str | None:
     """Why the encoding does not mean what was written; None if it does."""
     name, its_name = mnemonic(insn.mnemonic), mnemonic(read.mnemonic)
     if not name or not its_name:
@@ -31,12 +32,21 @@ def differences(insn: Instruction, read: Decoded, word: int) -> str | None:
     if name.base in BY_TEXT:
         if name != its_name:
             return "another instruction"
-        shown = [_STATUS.get(p.strip(), p.strip()) for p in (insn.text + " ").split(" ", 1)[1].split(",")]
-        return None if shown == [_STATUS.get(p.strip(), p.strip()) for p in (read.text + " ").split(" ", 1)[1].split(",")] else "other operands"
+        return None if _shown(insn.text) == _shown(read.text) else "other operands"
     mine, its = _meaning(name, insn.operands), _meaning(its_name, _gathered(its_name, read))
     if mine == its:
         return None
-    return "another instruction" if mine[0] != its[0] else "other operands"
+    if mine[0] != its[0]:
+        return "another instruction"
+    for one, other in zip(mine[1], its[1], strict=False):
+        if one != other and isinstance(one, Imm) and isinstance(other, Imm):
+            return f"the number {other.value:#x}"
+    return "other operands"
+
+
+def _shown(text: str) -> list[str]:
+    """The operands of a statement as text, status registers and barriers by their one name."""
+    return [_STATUS.get(part.strip(), part.strip()) for part in text.partition(" ")[2].split(",")]
 
 
 def _gathered(name: Mnemonic, read: Decoded) -> tuple[Operand, ...]:
@@ -51,11 +61,11 @@ def _gathered(name: Mnemonic, read: Decoded) -> tuple[Operand, ...]:
         if isinstance(operand, ArmMem) and operand.mode == "post" and at == len(operands) - 2:
             last = operands[-1]
             if isinstance(last, Imm):
-                return (*operands[:at], operand._replace(displacement=last.value))
+                return (*operands[:at], replace(operand, displacement=last.value))
             if isinstance(last, Reg) and not isinstance(last.amount, str):
                 sign = -1 if last.name.startswith("-") else 1
-                memory = operand._replace(index=last.name.lstrip("-"), sign=sign, shift=last.shift, amount=last.amount)
-                return (*operands[:at], memory)
+                index = last.name.lstrip("-")
+                return (*operands[:at], replace(operand, index=index, sign=sign, shift=last.shift, amount=last.amount))
     return tuple(operands)
 
 
@@ -63,11 +73,11 @@ def _meaning(name: Mnemonic, written: tuple[Operand, ...]) -> Meaning:
     """The one form of an instruction."""
     operands = tuple(Imm(o.value % _WORD) if isinstance(o, Imm) else o for o in written)
     base = name.base
-    if base in ("movw",):
+    if base == "movw":
         base = "mov"
     if base in _SHIFTS | {"rrx"}:
         base, operands = "mov", _shifted(base, operands)
-    elif base in _THREE and (len(operands) == 2):
+    elif base in _THREE and len(operands) == 2:
         operands = (operands[0], *operands)
     elif base in ("mcr", "mrc") and len(operands) == 5:
         operands = (*operands, Imm(0))
@@ -103,6 +113,7 @@ def _stack_form(name: Mnemonic, operands: tuple[Operand, ...]) -> Meaning:
         if short:
             return name._replace(base=short), (last,)
     if isinstance(first, Reg) and isinstance(last, ArmMem) and last.base == "sp" and not last.index:
-        if (name.base, last.mode, last.displacement) in (("str", "pre", -4), ("ldr", "post", 4)):
-            return name._replace(base="push" if name.base == "str" else "pop"), (RegList((first.name,)),)
+        short = {("str", "pre", -4): "push", ("ldr", "post", 4): "pop"}.get((name.base, last.mode, last.displacement))
+        if short:
+            return name._replace(base=short), (RegList((first.name,)),)
     return name, operands

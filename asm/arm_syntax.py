@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import NamedTuple
 
 from asm import expr
-from asm.operands import ArmMem, Imm, Instruction, Operand, Reg, Refused, RegList, Values, Word, split
+from asm.operands import ArmMem, Imm, Instruction, Operand, Refused, Reg, RegList, Values, Word, split
 
-_CONDITIONS = "eq ne hs lo mi pl vs vc hi ls ge lt gt le".split()
-_CONDITION_NAMES = {name: name for name in _CONDITIONS} | {"": "", "al": "", "cs": "hs", "cc": "lo"}
-_FLAGGED = "and eor sub rsb add adc sbc rsc orr mov bic mvn lsl lsr asr ror rrx mul mla umull umlal smull smlal".split()
-_PLAIN = (
-    "tst teq cmp cmn b bl bx blx ldr ldrb ldrh ldrsb ldrsh ldrd str strb strh strd ldrex ldrexb ldrexh ldrexd strex strexb strexh strexd "
-    "ldm ldmia ldmib ldmda ldmdb ldmfd ldmfa ldmed ldmea stm stmia stmib stmda stmdb stmfd stmfa stmed stmea push pop svc swi bkpt udf mrs msr "
-    "mrc mcr mrrc mcrr nop yield wfe wfi sev dmb dsb isb clrex pld movw movt adr clz rev rev16 revsh rbit sxtb sxth uxtb uxth ubfx sbfx bfi bfc "
-    "mls usat ssat swp swpb vpush vpop vldr vstr vldmia vldmdb vstmia vstmdb vldm vstm vmov vmrs vmsr vadd vsub vmul vdiv vmla vmls vneg vabs "
-    "vsqrt vcmp vcmpe vcvt vcvtr"
-).split()
+_CONDITIONS = {
+    "": "", "al": "", "eq": "eq", "ne": "ne", "hs": "hs", "cs": "hs", "lo": "lo", "cc": "lo", "mi": "mi", "pl": "pl",
+    "vs": "vs", "vc": "vc", "hi": "hi", "ls": "ls", "ge": "ge", "lt": "lt", "gt": "gt", "le": "le",
+}  # fmt: skip
+"""A condition as written -> its one name ("" for always)."""
+_FLAGGED = frozenset(
+    "and eor sub rsb add adc sbc rsc orr mov bic mvn lsl lsr asr ror rrx mul mla umull umlal smull smlal".split()  # noqa: SIM905
+)
+_PLAIN = frozenset(
+    """
+    tst teq cmp cmn b bl bx blx svc swi bkpt udf nop yield wfe wfi sev dmb dsb isb clrex pld adr movw movt
+    ldr ldrb ldrh ldrsb ldrsh ldrd str strb strh strd swp swpb mrs msr mrc mcr mrrc mcrr
+    ldrex ldrexb ldrexh ldrexd strex strexb strexh strexd push pop
+    ldm ldmia ldmib ldmda ldmdb ldmfd ldmfa ldmed ldmea stm stmia stmib stmda stmdb stmfd stmfa stmed stmea
+    clz rev rev16 revsh rbit sxtb sxth uxtb uxth ubfx sbfx bfi bfc mls usat ssat
+    vpush vpop vldr vstr vldm vldmia vldmdb vstm vstmia vstmdb vmov vmrs vmsr
+    vadd vsub vmul vdiv vmla vmls vneg vabs vsqrt vcmp vcmpe vcvt vcvtr
+    """.split()  # noqa: SIM905
+)
 _SAME = {
-    "ldmia": "ldm", "ldmfd": "ldm", "ldmea": "ldmdb", "ldmed": "ldmib", "ldmfa": "ldmda", "stmia": "stm", "stmea": "stm",
-    "stmfd": "stmdb", "stmfa": "stmib", "stmed": "stmda", "swi": "svc", "vldm": "vldmia", "vstm": "vstmia",
+    "ldmia": "ldm", "ldmfd": "ldm", "ldmea": "ldmdb", "ldmed": "ldmib", "ldmfa": "ldmda", "stmia": "stm",
+    "stmea": "stm", "stmfd": "stmdb", "stmfa": "stmib", "stmed": "stmda", "swi": "svc", "vldm": "vldmia",
+    "vstm": "vstmia",
 }  # fmt: skip
 _SHIFTS = ("lsl", "lsr", "asr", "ror")
 _LITERAL = {"ldr", "ldrb", "ldrh", "ldrsb", "ldrsh"}
@@ -38,13 +49,13 @@ class Mnemonic(NamedTuple):
 
 
 def _mnemonics() -> dict[str, Mnemonic]:
-    table: dict[str, Mnemonic] = {}
-    for base in _FLAGGED + _PLAIN:
-        for flag in ("", "s") if base in _FLAGGED else ("",):
-            for name, condition in _CONDITION_NAMES.items():
-                whole = base + flag + name
-                table[whole] = Mnemonic(_SAME.get(base, base), bool(flag), condition)
-    return table
+    """Every spelling; no two instructions share one."""
+    return {
+        base + flag + name: Mnemonic(_SAME.get(base, base), bool(flag), condition)
+        for base in sorted(_FLAGGED | _PLAIN)
+        for flag in (("", "s") if base in _FLAGGED else ("",))
+        for name, condition in _CONDITIONS.items()
+    }
 
 
 _MNEMONICS = _mnemonics()
@@ -60,21 +71,21 @@ def mnemonic(text: str) -> Mnemonic | None:
 
 
 REGISTERS = {f"r{n}": f"r{n}" for n in range(13)} | {
-    "sp": "sp", "lr": "lr", "pc": "pc", "r13": "sp", "r14": "lr", "r15": "pc", "sb": "r9", "sl": "r10", "fp": "r11", "ip": "r12",
-} | {f"{kind}{n}": f"{kind}{n}" for kind, count in (("s", 32), ("d", 32), ("q", 16)) for n in range(count)}  # fmt: skip
+    "sp": "sp", "lr": "lr", "pc": "pc", "r13": "sp", "r14": "lr", "r15": "pc",
+    "sb": "r9", "sl": "r10", "fp": "r11", "ip": "r12",
+}  # fmt: skip
 """Every spelling of a register -> the one used here."""
-
-FIXED: dict[tuple[int, str], str] = {}
-"""Nothing on arm is encoded past Keystone."""
+REGISTERS |= {f"{kind}{n}": f"{kind}{n}" for kind, count in (("s", 32), ("d", 32), ("q", 16)) for n in range(count)}
+_ORDER = list(dict.fromkeys(REGISTERS.values()))
 
 _HEAD = re.compile(r"([A-Za-z][\w.]*)(?:\s+(.*))?", re.DOTALL)
 _SHIFT = re.compile(r"(lsl|lsr|asr|ror)\s*(.+)|rrx", re.IGNORECASE)
 _MEMORY = re.compile(r"\[([^\[\]]*)\]\s*(!?)")
 _LIST = re.compile(r"\{([^{}]*)\}\s*(\^?)")
-_WORDS = {
-    "coprocessor": re.compile(r"p(1[0-5]|\d)|c(1[0-5]|\d)"),
-    "text": re.compile(r"(c|s)psr(_[cxsf]{1,4})?|apsr(_nzcvq|_nzcv|_f)?|fpscr|fpexc|fpsid|sy|st|ish|ishst|nsh|nshst|osh|oshst"),
-}
+_COPROCESSOR_WORD = re.compile(r"p(1[0-5]|\d)|c(1[0-5]|\d)")
+_STATUS_WORD = re.compile(
+    r"(c|s)psr(_[cxsf]{1,4})?|apsr(_nzcvq|_nzcv|_f)?|fpscr|fpexc|fpsid|sy|st|ish|ishst|nsh|nshst|osh|oshst"
+)
 
 
 def _number(text: str, values: Values) -> int:
@@ -108,12 +119,21 @@ def _register_list(text: str) -> RegList:
         raise Refused(f"{text} is no register list")
     names: list[str] = []
     for part in match.group(1).split(","):
-        first, _, last = (_register(p) if p.strip() else "" for p in part.partition("-"))
-        names += _run(first, last) if last else [first]
-    order = list(REGISTERS.values())
-    if any(order.index(a) >= order.index(b) for a, b in zip(names, names[1:])):
-        raise Refused(f"{text}: the registers must stand in ascending order, each once")
+        first, dash, last = part.partition("-")
+        names += _run(_register(first), _register(last)) if dash else [_register(first)]
+    places = [_ORDER.index(name) for name in names]
+    if places != sorted(set(places)):
+        raise Refused(f"{text}: registers must stand in ascending order, each once")
     return RegList(tuple(names), bool(match.group(2)))
+
+
+def _run(first: str, last: str) -> list[str]:
+    """The registers from ``first`` to ``last``, which must be of one kind."""
+    run = _ORDER[_ORDER.index(first) : _ORDER.index(last) + 1]
+    kinds = {"r" if name in ("sp", "lr", "pc") else name[0] for name in run}
+    if len(kinds) != 1:
+        raise Refused(f"{first}-{last} is no range of registers")
+    return run
 
 
 def _memory(text: str, values: Values) -> ArmMem:
@@ -135,18 +155,19 @@ def _offset(memory: ArmMem, parts: list[str], values: Values) -> ArmMem:
     if not index:
         if len(parts) > 1:
             raise Refused(f"{', '.join(parts)} is no offset")
-        return memory._replace(displacement=_number(parts[0], values))
+        return replace(memory, displacement=_number(parts[0], values))
     shift, amount = "", 0
     if len(parts) > 1:
         found = _shift(parts[1], values)
         if not found or isinstance(found[1], str) or len(parts) > 2:
             raise Refused(f"{', '.join(parts[1:])} is no shift of an index")
         shift, amount = (found[0], found[1]) if found[0] == "rrx" or found[1] else ("", 0)
-    return memory._replace(index=index, sign=sign, shift=shift, amount=amount)
+    return replace(memory, index=index, sign=sign, shift=shift, amount=amount)
 
 
 def _operands(parts: list[str], name: Mnemonic, values: Values) -> list[Operand]:
     found: list[Operand] = []
+    words = _COPROCESSOR_WORD if name.base in _COPROCESSOR else _STATUS_WORD if name.base in BY_TEXT else None
     for at, part in enumerate(parts):
         shift = _shift(part, values)
         if part.startswith("{"):
@@ -156,7 +177,7 @@ def _operands(parts: list[str], name: Mnemonic, values: Values) -> list[Operand]
             if rest := parts[at + 1 :]:
                 if memory.mode == "pre" or memory.index or memory.displacement:
                     raise Refused(f"{', '.join(rest)} cannot follow {part}")
-                memory = _offset(memory._replace(mode="post"), rest, values)
+                memory = _offset(replace(memory, mode="post"), rest, values)
             return [*found, memory]
         elif shift:
             if not found or not isinstance(found[-1], Reg) or found[-1].shift:
@@ -167,9 +188,7 @@ def _operands(parts: list[str], name: Mnemonic, values: Values) -> list[Operand]
             found.append(Reg(_register(part[:-1]), "!"))
         elif register := REGISTERS.get(part.lower()):
             found.append(Reg(register))
-        elif _WORDS["coprocessor" if name.base in _COPROCESSOR else "text"].fullmatch(part.lower()) and (
-            name.base in _COPROCESSOR or name.base in BY_TEXT
-        ):
+        elif words and words.fullmatch(part.lower()):
             found.append(Word(part.lower()))
         else:
             found.append(Imm(_number(part, values)))
@@ -213,14 +232,14 @@ def _show(operand: Operand, hashed: bool) -> str:
     assert isinstance(operand, ArmMem)
     offset = f", #{operand.displacement:#x}" if operand.displacement else ""
     if operand.index:
-        shift = f", {operand.shift}" + (f" #{operand.amount}" if operand.shift != "rrx" else "") if operand.shift else ""
+        shift = {"": "", "rrx": ", rrx"}.get(operand.shift, f", {operand.shift} #{operand.amount}")
         offset = f", {'-' if operand.sign < 0 else ''}{operand.index}{shift}"
     if operand.mode == "post":
         return f"[{operand.base}]{offset or ', #0'}"
     return f"[{operand.base}{offset}]{'!' * (operand.mode == 'pre')}"
 
 
-def parse(text: str, values: Values, word: int, known: object = None) -> Instruction:
+def parse(text: str, values: Values) -> Instruction:
     """A statement with all names put in. Raises Refused or ExprError."""
     match = _HEAD.fullmatch(text)
     if not match:
@@ -239,20 +258,40 @@ def parse(text: str, values: Values, word: int, known: object = None) -> Instruc
     if relative and name.base == "blx":
         raise Refused("blx to a label switches to Thumb, which is not assembled here")
     hashed = not relative and name.base not in _COPROCESSOR
-    shown = ", ".join(_show(o, hashed) for o in operands)
-    return Instruction(written, operands, f"{written} {shown}".strip(), relative)
+    shown = ", ".join([_show(o, hashed) for o in operands])
+    return Instruction(written, operands, f"{written} {shown}".rstrip(), relative, _ends(name, operands))
+
+
+def _ends(name: Mnemonic, operands: tuple[Operand, ...]) -> bool:
+    """Whether control never runs on. A call may be to what never returns, so it counts; so does a trap."""
+    if name.condition:
+        return False
+    if name.base in ("b", "bl", "bx", "blx", "svc", "udf", "bkpt"):
+        return True
+    last = operands[-1] if operands else None
+    stores = name.base.startswith(("str", "stm", "push", "cmp", "cmn", "tst", "teq"))
+    return not stores and (operands[:1] == (Reg("pc"),) or (isinstance(last, RegList) and "pc" in last.names))
 
 
 def _address(parts: list[str], name: Mnemonic, values: Values) -> Instruction:
     """``adr rX, label``: an addition to pc or a subtraction from it."""
     distance = values.value(parts[1]) - values.address - 8
-    written = ("add" if distance >= 0 else "sub") + name.condition
-    register = Reg(_register(parts[0]))
-    return Instruction(
-        written, (register, Reg("pc"), Imm(abs(distance))), f"{written} {register.name}, pc, #{abs(distance):#x}"
-    )  # fmt: skip
+    written, register = ("add" if distance >= 0 else "sub") + name.condition, _register(parts[0])
+    operands = (Reg(register), Reg("pc"), Imm(abs(distance)))
+    return Instruction(written, operands, f"{written} {register}, pc, #{abs(distance):#x}")
 
 
-def registers(word: int) -> dict[str, str]:
-    """Names that mean a register."""
-    return REGISTERS
+def hint(insn: Instruction) -> str:
+    """What may be wrong with an instruction that does not exist."""
+    for operand in insn.operands:
+        if isinstance(operand, ArmMem) and abs(operand.displacement) > 255:
+            return f"; can it reach an offset of {operand.displacement}?"
+        if isinstance(operand, Imm) and not _rotated(operand.value):
+            return f"; {operand.value:#x} is not eight bits rotated by an even count: use ldr rX, =NUMBER"
+    return ""
+
+
+def _rotated(value: int) -> bool:
+    """Whether a number can stand in an instruction, itself or as its complement or negative."""
+    words = [v % _WORD32 for v in (value, ~value, -value)]
+    return any((word << turn | word >> 32 - turn) % _WORD32 < 256 for word in words for turn in range(0, 32, 2))

@@ -27,14 +27,15 @@ class Pool:
 
     def __init__(self, statement: Statement) -> None:
         self.statement, self.address = statement, 0
-        self.slots: dict[str, tuple[int, Statement]] = {}
+        self.slots: dict[str, tuple[int, Statement, str]] = {}
+        """Expression -> (number of its word, the statement that first asked for it, that one's routine)."""
 
 
 class Names:
     """Resolves names for the statement that is being assembled.
 
-    The layout sets ``routine``, ``address``, ``statement`` and ``literals`` before each statement;
-    ``moving`` then tells whether an address that the layout may still move was asked for.
+    The layout calls `stand` before each statement; ``moving`` then tells whether an address was asked for
+    that the layout may still move.
     """
 
     def __init__(self, given: Mapping[str, int], gates: Mapping[str, int]) -> None:
@@ -47,6 +48,11 @@ class Names:
         self.literals: Pool | None = None
         self.moving = False
         self._open: list[str] = []
+
+    def stand(self, address: int, routine: str, statement: Statement, literals: Pool) -> None:
+        """What follows is resolved for this statement, at this address."""
+        self.address, self.routine, self.statement, self.literals = address, routine, statement, literals
+        self.moving = False
 
     def define(self, name: str, statement: Statement, reserved: Iterable[str]) -> Mark:
         """A new label; AsmError if the name is taken."""
@@ -107,7 +113,7 @@ class Names:
 
     def _nearest(self, name: str) -> str:
         local = self.routine + "."
-        known = [k for k in self.marks if not k.startswith(".") and "." not in k] + [*self.sets, *self.gates, *self.given]
+        known = [*self.sets, *self.gates, *self.given, *(k for k in self.marks if "." not in k)]
         known += [k[len(self.routine) :] for k in self.marks if k.startswith(local)]
         close = difflib.get_close_matches(name, known, 3, 0.6)
         return f"; did you mean {' or '.join(close)}?" if close else ""
@@ -130,5 +136,4 @@ class Names:
             raise ExprError("a literal needs a pool")
         self.moving = True
         slots = self.literals.slots
-        slot, _ = slots.setdefault(text, (len(slots), self.statement))
-        return self.literals.address + 4 * slot
+        return self.literals.address + 4 * slots.setdefault(text, (len(slots), self.statement, self.routine))[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
 from asm.expr import ExprError
@@ -26,7 +28,8 @@ class Imm(NamedTuple):
     size: int = 0
 
 
-class Mem(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Mem:
     """x86 memory. ``size``: bytes accessed, 0 when not written. ``displacement`` is signed."""
 
     size: int
@@ -37,7 +40,8 @@ class Mem(NamedTuple):
     displacement: int
 
 
-class ArmMem(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ArmMem:
     """arm memory. ``mode``: ``offset``, ``pre`` or ``post`` (writeback). ``sign`` belongs to ``index``."""
 
     base: str
@@ -68,18 +72,23 @@ Operand: TypeAlias = Reg | Imm | Mem | ArmMem | RegList | Word
 class Instruction(NamedTuple):
     """A parsed statement. ``text`` goes to the engine; ``relative``: the bytes depend on the address.
 
-    ``target``: the address that a rip-relative operand must reach (its displacement is then to be found).
+    ``reach``: set where an operand is relative to the instruction's end; takes the length of the bytes and gives
+    the instruction with the right displacement. ``ends``: control never runs on to the next instruction.
     """
 
     mnemonic: str
     operands: tuple[Operand, ...]
     text: str
     relative: bool = False
-    target: int | None = None
+    ends: bool = False
+    reach: Callable[[int], Instruction] | None = None
 
 
 class Decoded(NamedTuple):
-    """What Capstone makes of the bytes. ``flags``: x86 prefix bytes; on arm ``!`` (writeback) and ``^``. ``text``: in Capstone's words."""
+    """What Capstone makes of the bytes, and its text for it.
+
+    ``flags``: prefix bytes on x86; ``!`` (writeback) and ``^`` on arm.
+    """
 
     mnemonic: str
     operands: tuple[Operand, ...]

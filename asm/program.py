@@ -60,7 +60,7 @@ class Program:
 
     @cached_property
     def _starts(self) -> list[tuple[int, Symbol]]:
-        return sorted((s.address, s) for s in self.symbols.values() if s.size)  # type: ignore[type-var]
+        return sorted((s.address, s) for s in self.symbols.values() if s.size)
 
     def at(self, address: int) -> Symbol | None:
         """The symbol that covers ``address``, if any."""

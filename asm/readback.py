@@ -18,11 +18,18 @@ _MODES = {
     ("arm", 32): (capstone.CS_ARCH_ARM, capstone.CS_MODE_ARM),
 }
 _SHIFTS = {
-    arm_const.ARM_SFT_ASR: "asr", arm_const.ARM_SFT_LSL: "lsl", arm_const.ARM_SFT_LSR: "lsr", arm_const.ARM_SFT_ROR: "ror",
-    arm_const.ARM_SFT_RRX: "rrx", arm_const.ARM_SFT_ASR_REG: "asr", arm_const.ARM_SFT_LSL_REG: "lsl",
-    arm_const.ARM_SFT_LSR_REG: "lsr", arm_const.ARM_SFT_ROR_REG: "ror",
-}  # fmt: skip
-_BY_REGISTER = {arm_const.ARM_SFT_ASR_REG, arm_const.ARM_SFT_LSL_REG, arm_const.ARM_SFT_LSR_REG, arm_const.ARM_SFT_ROR_REG}
+    arm_const.ARM_SFT_ASR: "asr",
+    arm_const.ARM_SFT_LSL: "lsl",
+    arm_const.ARM_SFT_LSR: "lsr",
+    arm_const.ARM_SFT_ROR: "ror",
+    arm_const.ARM_SFT_RRX: "rrx",
+}
+_SHIFTS_BY_REGISTER = {
+    arm_const.ARM_SFT_ASR_REG: "asr",
+    arm_const.ARM_SFT_LSL_REG: "lsl",
+    arm_const.ARM_SFT_LSR_REG: "lsr",
+    arm_const.ARM_SFT_ROR_REG: "ror",
+}
 ARM_NAMES = {"sb": "r9", "sl": "r10", "fp": "r11", "ip": "r12", "r13": "sp", "r14": "lr", "r15": "pc"}
 """Other names of arm registers -> the ones used here."""
 
@@ -79,11 +86,10 @@ class Reader:
                 yield Word({arm_const.ARM_OP_PIMM: "p", arm_const.ARM_OP_CIMM: "c"}.get(o.type, "?") + str(o.imm))
 
     def _arm_register(self, o: Any) -> Reg:
-        kind = o.shift.type
-        if not kind:
-            return Reg(("-" if o.subtracted else "") + self.registers[o.reg])
-        amount = self.registers[o.shift.value] if kind in _BY_REGISTER else o.shift.value
-        return Reg(("-" if o.subtracted else "") + self.registers[o.reg], _SHIFTS[kind], amount)
+        name, shift = ("-" if o.subtracted else "") + self.registers[o.reg], o.shift
+        if shift.type in _SHIFTS_BY_REGISTER:
+            return Reg(name, _SHIFTS_BY_REGISTER[shift.type], self.registers[shift.value])
+        return Reg(name, _SHIFTS[shift.type], shift.value) if shift.type else Reg(name)
 
     def _arm_memory(self, o: Any, insn: Any) -> ArmMem:
         names, m = self.registers, o.mem

@@ -14,13 +14,13 @@ from asm.expr import ExprError
 from asm.operands import split
 from asm.statement import AsmError, Statement, scan, strip
 
-__all__ = ["AsmError", "Inherit", "Statement", "frame_map", "load", "parse", "routine_text"]
+__all__ = ["AsmError", "Inherit", "Macro", "Statement", "frame_map", "load", "macros", "parse", "routine_text"]
 
 Inherit = Callable[[str, str], list[Statement]]
 """(routine or macro, era) -> the owner's raw statements, its label or ``.macro`` line first."""
 
 MOST = 100_000
-"""Statements a file may expand to."""
+"""Statements a file may expand to, macro calls counted."""
 DEEPEST = 32
 """Macros within macros."""
 
@@ -82,12 +82,16 @@ class _Expander:
         self.inherit = inherit
         self.macros: dict[str, Macro] = {}
         self.out: list[Statement] = []
+        self.seen = 0
 
     def run(self, statements: list[Statement], depth: int = 0, inherited: bool = False) -> None:
         """Append what ``statements`` stand for to ``out``."""
         index = 0
         while index < len(statements):
             statement = statements[index]
+            self.seen += 1
+            if self.seen > MOST:
+                raise statement.error(f"more than {MOST} statements")
             word = statement.text.split(None, 1)[0]
             if word == ".macro":
                 end = _body(statements, index)
@@ -103,8 +107,6 @@ class _Expander:
                 self.run(self._call(macro, statement), depth + 1)
             else:
                 self.out.append(statement)
-                if len(self.out) > MOST:
-                    raise statement.error(f"more than {MOST} statements")
             index += 1
 
     def _call(self, macro: Macro, call: Statement) -> list[Statement]:

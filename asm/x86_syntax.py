@@ -1,99 +1,156 @@
-"""x86 (386 and amd64) statements: Intel syntax in, canonical text for Keystone out."""
+"""x86 statements (386 and amd64): Intel syntax in, names put in, canonical text for Keystone out."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Collection
+from dataclasses import replace
 
 from asm import expr
-from asm.operands import Imm, Instruction, Mem, Operand, Reg, Refused, Values, split
-
+from asm.operands import Imm, Instruction, Mem, Operand, Refused, Reg, Values, split
 
 SIZES = {"byte": 1, "word": 2, "dword": 4, "qword": 8, "tbyte": 10, "xmmword": 16, "ymmword": 32}
 SIZE_NAMES = {size: name for name, size in SIZES.items()}
-SEGMENTS = {"cs", "ds", "es", "fs", "gs", "ss"}
-_LOW_BYTES = {4: "al cl dl bl", 8: "al cl dl bl spl bpl sil dil"}
+SEGMENTS = frozenset({"cs", "ds", "es", "fs", "gs", "ss"})
 
 
 def _registers(word: int) -> dict[str, int]:
-    """Register name -> size in bytes."""
-    sizes: dict[str, int] = dict.fromkeys("ah ch dh bh".split(), 1) | dict.fromkeys(_LOW_BYTES[word].split(), 1)
-    for name in "ax cx dx bx sp bp si di".split():
-        sizes[name], sizes["e" + name] = 2, 4
-        if word == 8:
-            sizes["r" + name] = 8
-    if word == 8:
-        for n in range(8, 16):
-            sizes |= {f"r{n}": 8, f"r{n}d": 4, f"r{n}w": 2, f"r{n}b": 1}
-        sizes["rip"] = 8
-    for n in range(16 if word == 8 else 8):
-        sizes |= {f"xmm{n}": 16, f"ymm{n}": 32}
+    low = ("al", "cl", "dl", "bl", "ah", "ch", "dh", "bh")
+    sizes = dict.fromkeys(low, 1) | dict.fromkeys(SEGMENTS, 2) | {"st": 10}
+    for name in ("ax", "cx", "dx", "bx", "sp", "bp", "si", "di"):
+        sizes |= {name: 2, f"e{name}": 4} | ({f"r{name}": 8} if word == 8 else {})
     for n in range(8):
         sizes |= {f"mm{n}": 8, f"st({n})": 10, f"cr{n}": word, f"dr{n}": word}
-    return sizes | dict.fromkeys(SEGMENTS, 2) | {"st": 10}
+    for n in range(2 * word):
+        sizes |= {f"xmm{n}": 16, f"ymm{n}": 32}
+    if word == 8:
+        sizes |= dict.fromkeys(("spl", "bpl", "sil", "dil"), 1) | {"rip": 8}
+        for n in range(8, 16):
+            sizes |= {f"r{n}": 8, f"r{n}d": 4, f"r{n}w": 2, f"r{n}b": 1}
+    return sizes
 
 
 REGISTERS = {word: _registers(word) for word in (4, 8)}
+"""Bytes of a word -> register name -> its size in bytes."""
 
 _CONDITIONS = (
-    ("e z", "ne nz", "b c nae", "ae nb nc", "be na", "a nbe", "p pe", "np po", "l nge", "ge nl", "le ng", "g nle", "s", "ns", "o", "no")
-)
+    ("e", "z"), ("ne", "nz"), ("b", "c", "nae"), ("ae", "nb", "nc"), ("be", "na"), ("a", "nbe"), ("p", "pe"),
+    ("np", "po"), ("l", "nge"), ("ge", "nl"), ("le", "ng"), ("g", "nle"), ("s",), ("ns",), ("o",), ("no",),
+)  # fmt: skip
 ALIASES = {
-    stem + other: stem + names.split()[0] for names in _CONDITIONS for other in names.split()[1:] for stem in ("j", "set", "cmov")
+    "sal": "shl", "movabs": "mov", "fwait": "wait", "xlat": "xlatb", "pushal": "pushad", "popal": "popad",
+    "iret": "iretd", "sysretq": "sysret", "retn": "ret", "loopz": "loope", "loopnz": "loopne",
 } | {
-    "sal": "shl", "movabs": "mov", "fwait": "wait", "xlat": "xlatb", "pushal": "pushad", "popal": "popad", "iret": "iretd",
-    "sysretq": "sysret", "retn": "ret",
+    stem + other: stem + first for first, *others in _CONDITIONS for other in others for stem in ("j", "set", "cmov")
 }  # fmt: skip
 """Names of one instruction -> the one name both sides are compared by."""
 
-EXTRA = frozenset(ALIASES.values())
-"""Names that Capstone has another word for."""
+EXTRA = frozenset(ALIASES) | frozenset(ALIASES.values()) | {"pushf", "popf"}
+"""Mnemonics that Capstone has another word for."""
 
-_BRANCHES = {"j" + names.split()[0] for names in _CONDITIONS} | {"jmp", "call", "loop", "loope", "loopne", "jecxz", "jrcxz"}
 PREFIXES = {"lock": "lock", "rep": "rep", "repe": "rep", "repz": "rep", "repne": "repne", "repnz": "repne"}
+_BRANCHES = {f"j{first}" for first, *_ in _CONDITIONS} | {"jmp", "call", "loop", "loope", "loopne", "jecxz", "jrcxz"}
 
-FIXED = {
-    (4, "push cs"): "0e", (4, "pushf"): "9c", (4, "popf"): "9d", (8, "pushf"): "9c", (8, "popf"): "9d",
-    (4, "endbr32"): "f30f1efb", (8, "endbr64"): "f30f1efa",
-    (4, "movsd"): "a5", (8, "movsd"): "a5", (4, "rep movsd"): "f3a5", (8, "rep movsd"): "f3a5",
-}  # fmt: skip
-"""(word, canonical text) -> bytes of what Keystone gets wrong or does not know."""
+_FIXED = {"pushf": "9c", "popf": "9d", "movsd": "a5", "rep movsd": "f3a5"}
+FIXED = {4: _FIXED | {"push cs": "0e", "endbr32": "f30f1efb"}, 8: _FIXED | {"endbr64": "f30f1efa"}}
+"""Bytes of a word -> canonical text -> the encoding of what Keystone gets wrong or does not know."""
 
-_HEAD = re.compile(r"([A-Za-z][A-Za-z0-9]*)(?:\s+(.*))?", re.DOTALL)
-_MEMORY = re.compile(r"(?:(\w+)\s+ptr\s+)?(?:(\w\w)\s*:\s*)?\[([^\[\]]*)\]", re.IGNORECASE)
+_ADDRESSING = {
+    word: {n for n, size in table.items() if size in (4, word) and re.fullmatch(r"[er](..)|r\d+d?", n)}
+    for word, table in REGISTERS.items()
+}
+
+_HEAD = re.compile(r"([A-Za-z][A-Za-z0-9]*)(?:\s+(.*))?")
+_MEMORY = re.compile(r"(?:(\w+)\s+ptr\s*)?(?:\b(\w\w)\s*:\s*)?\[([^\[\]]*)\]", re.IGNORECASE)
+
+
+def parse(text: str, values: Values, *, word: int, known: Collection[str]) -> Instruction:
+    """A statement with all names put in; ``known``: the mnemonics there are. Raises Refused or ExprError."""
+    prefix, name, rest = _head(text)
+    mnemonic = f"{prefix} {name}" if prefix else name
+    if name not in known:
+        raise Refused(f"there is no instruction or macro {name}")
+    operands: list[Operand] = []
+    target: int | None = None
+    for part in split(rest):
+        operand, address = _operand(part, values, word)
+        operands.append(operand)
+        target = address if target is None else target
+    relative = ALIASES.get(name, name) in _BRANCHES and len(operands) == 1 and isinstance(operands[0], Imm)
+    if relative:
+        _refuse_outside(operands[0], word)
+    if word == 8:
+        _refuse_high_byte(operands)
+    insn = Instruction(mnemonic, tuple(operands), _canonical(mnemonic, operands, word), relative)
+    if target is None:
+        return insn
+    start = target - values.address
+    return insn._replace(reach=lambda length: _reaching(insn, start - length, word))
+
+
+def _head(text: str) -> tuple[str, str, str]:
+    """(prefix, mnemonic, the rest) of a statement."""
+    prefix = ""
+    while True:
+        match = _HEAD.fullmatch(text)
+        if not match:
+            raise Refused("no instruction: a statement starts with a mnemonic, a label or a directive")
+        name, rest = match.group(1).lower(), match.group(2) or ""
+        if name not in PREFIXES:
+            return prefix, name, rest
+        if prefix or not rest:
+            raise Refused(f"{name} stands in front of an instruction, and only once")
+        prefix, text = name, rest
+
+
+def _operand(part: str, values: Values, word: int) -> tuple[Operand, int | None]:
+    """An operand, and the address that it must reach if it is relative to rip."""
+    name = part.lower()
+    if name in REGISTERS[word]:
+        if name == "rip":
+            raise Refused("rip stands in addresses only: [rip + label]")
+        return Reg("st(0)" if name == "st" else name), None
+    if part.endswith("]"):
+        match = _MEMORY.fullmatch(part)
+        if not match:
+            raise Refused(f"{part} is no memory operand: write {'qd'[word == 4]}word ptr fs:[base + index*4 + 16]")
+        return _memory(match, values, word)
+    value = values.value(part)
+    if not -(1 << 8 * word - 1) <= value < 1 << 8 * word:
+        raise Refused(f"{value:#x} does not fit into a word")
+    return Imm(value), None
 
 
 def _memory(match: re.Match[str], values: Values, word: int) -> tuple[Mem, int | None]:
-    """A memory operand, and the address it must reach if it is rip-relative to one."""
-    size_name, segment, inside = (match.group(1) or "").lower(), (match.group(2) or "").lower(), match.group(3)
-    if size_name and size_name not in SIZES:
-        raise Refused(f"{size_name} ptr is no size: there are {', '.join(SIZES)}")
+    size, segment, inside = (match.group(1) or "").lower(), (match.group(2) or "").lower(), match.group(3)
+    if size and size not in SIZES:
+        raise Refused(f"{size} ptr is no size: there are {', '.join(SIZES)}")
     if segment and segment not in SEGMENTS:
         raise Refused(f"{segment} is no segment register")
-    table, base, index, scale, total, addresses = REGISTERS[word], "", "", 1, 0, 0
+    base, index, scale, total = "", "", 1, 0
+    numbers: list[tuple[int, expr.Expr]] = []
     for sign, term in expr.terms(expr.parse(inside)):
-        register, factor = _scaled(term, values, table)
+        register, factor = _scaled(term, values, REGISTERS[word])
         if not register:
             total += sign * expr.evaluate(term, values.lookup)
-            addresses += sign * expr.weight(term, values.weight) if "rip" in inside.lower() else 0
-        elif sign < 0:
-            raise Refused(f"{register} cannot be subtracted in an address")
-        elif factor == 1 and not base:
+            numbers.append((sign, term))
+        elif sign > 0 and factor == 1 and not base:
             base = register
-        elif not index and factor in (1, 2, 4, 8):
+        elif sign > 0 and factor in (1, 2, 4, 8) and not index:
             index, scale = register, factor
         else:
-            raise Refused(f"[{inside}] is no address: at most one base and one index times 1, 2, 4 or 8")
+            raise Refused(f"[{inside}] is no address: it takes one base and one index times 1, 2, 4 or 8")
     if index in ("esp", "rsp") and scale == 1:
         base, index = index, base
-    if base == "rip" and addresses:
-        if addresses != 1 or index:
-            raise Refused(f"[{inside}] is no address")
-        return Mem(SIZES.get(size_name, 0), segment, base, index, scale, 0), total
-    return Mem(SIZES.get(size_name, 0), segment, base, index, scale, _displacement(total, word)), None
+    if not {base, index} - {""} <= _ADDRESSING[word]:
+        raise Refused(f"[{inside}] is no address: not every register can make one")
+    to_address = base == "rip" and sum(sign * expr.weight(term, values.weight) for sign, term in numbers) == 1
+    target = total if to_address else None
+    displacement = 0 if target is not None else _displacement(total, word)
+    return Mem(SIZES.get(size, 0), segment, base, index, scale, displacement), target
 
 
-def _scaled(term: expr.Expr, values: Values, table: dict[str, int]) -> tuple[str, int]:
+def _scaled(term: expr.Expr, values: Values, table: Collection[str]) -> tuple[str, int]:
     """(register, factor) of a term of an address; ("", 0) if it is a number."""
     if isinstance(term, str) and term.lower() in table:
         return term.lower(), 1
@@ -105,17 +162,46 @@ def _scaled(term: expr.Expr, values: Values, table: dict[str, int]) -> tuple[str
 
 
 def _displacement(value: int, word: int) -> int:
-    """A displacement as a signed number of 32 bits; Refused if it is none."""
-    if word == 4 and -(1 << 31) <= value < 1 << 32:
-        return (value + (1 << 31)) % (1 << 32) - (1 << 31)
-    signed = value - (1 << 64) if 0 <= (1 << 64) - value <= 1 << 31 else value
+    """A displacement as a signed number of 32 bits. On 386 addresses wrap, on amd64 the number is extended."""
+    space = 1 << 8 * word
+    signed = value - space if space >> 1 <= value < space else value
     if not -(1 << 31) <= signed < 1 << 31:
         raise Refused(f"the displacement {value:#x} does not fit into 32 signed bits")
     return signed
 
 
+def _reaching(insn: Instruction, displacement: int, word: int) -> Instruction:
+    """``insn`` with the displacement of its rip-relative operand."""
+    checked = _displacement(displacement, word)
+    operands = tuple(
+        replace(o, displacement=checked) if isinstance(o, Mem) and o.base == "rip" else o for o in insn.operands
+    )
+    return Instruction(insn.mnemonic, operands, _canonical(insn.mnemonic, operands, word))
+
+
+def _refuse_outside(target: Operand, word: int) -> None:
+    if isinstance(target, Imm) and not 0 <= target.value < 1 << 8 * word:
+        raise Refused(f"the target {target.value:#x} is no address")
+
+
+def _refuse_high_byte(operands: Collection[Operand]) -> None:
+    """ah, bh, ch and dh have no encoding beside a REX prefix; Keystone ends the process on them."""
+    names = [o.name for o in operands if isinstance(o, Reg)]
+    high = [n for n in names if n in ("ah", "bh", "ch", "dh")]
+    if not high:
+        return
+    inside = [n for o in operands if isinstance(o, Mem) for n in (o.base, o.index) if n[1:2].isdigit()]
+    wide = [n for n in names if n in ("spl", "bpl", "sil", "dil") or n.startswith("r")] + inside
+    if wide:
+        raise Refused(f"{high[0]} cannot be used together with {wide[0]}")
+
+
+def _canonical(mnemonic: str, operands: Collection[Operand], word: int) -> str:
+    """The text that is handed to Keystone."""
+    return f"{mnemonic} {', '.join([_show(o, word) for o in operands])}" if operands else mnemonic
+
+
 def _show(operand: Operand, word: int) -> str:
-    """The canonical text of an operand."""
     if isinstance(operand, Reg):
         return operand.name
     if isinstance(operand, Imm):
@@ -126,84 +212,15 @@ def _show(operand: Operand, word: int) -> str:
     parts = [operand.base] if operand.base else []
     if operand.index:
         parts.append(f"{operand.index}*{operand.scale}")
-    if not parts:  # absolute: without riz, Keystone makes it rip-relative on amd64
-        absolute = hex(operand.displacement % (1 << 32)) if word == 4 else f"riz*1{operand.displacement:+#x}"
-        return f"{size}{segment}[{absolute}]"
-    offset = f"{operand.displacement:+#x}" if operand.displacement else ""
-    return f"{size}{segment}[{'+'.join(parts)}{offset}]"
+    if not parts:  # absolute: without riz, Keystone makes it relative to rip on amd64
+        inside = hex(operand.displacement % (1 << 32)) if word == 4 else f"riz*1{operand.displacement:+#x}"
+    else:
+        inside = "+".join(parts) + (f"{operand.displacement:+#x}" if operand.displacement else "")
+    return f"{size}{segment}[{inside}]"
 
 
-def canonical(mnemonic: str, operands: tuple[Operand, ...], word: int) -> str:
-    """The text that is handed to Keystone."""
-    return f"{mnemonic} {', '.join([_show(o, word) for o in operands])}" if operands else mnemonic
-
-
-def parse(text: str, values: Values, word: int, known: Callable[[str], bool]) -> Instruction:
-    """A statement with all names put in. ``known``: whether a mnemonic exists. Raises Refused or ExprError."""
-    prefix = ""
-    while True:
-        match = _HEAD.fullmatch(text)
-        if not match:
-            raise Refused("no instruction: a statement starts with a mnemonic, a label or a directive")
-        name, rest = match.group(1).lower(), match.group(2) or ""
-        if name not in PREFIXES:
-            break
-        if prefix or not rest:
-            raise Refused(f"{name} stands in front of one instruction, once")
-        prefix, text = name, rest
-    if not known(name) and name not in EXTRA and name not in ALIASES and (word, f"{prefix} {name}".strip()) not in FIXED:
-        raise Refused(f"there is no instruction or macro {name}")
-    target: int | None = None
-    operands: list[Operand] = []
-    for part in split(rest):
-        operand, reach = _operand(part, values, word)
-        operands.append(operand)
-        target = reach if reach is not None else target
-    mnemonic = f"{prefix} {name}" if prefix else name
-    plain = ALIASES.get(name, name)
-    relative = plain in _BRANCHES and len(operands) == 1 and isinstance(operands[0], Imm)
-    if relative:
-        operands[0] = Imm(_in_space(operands[0].value, word))  # type: ignore[union-attr]
-    _refuse_high_byte(operands, word)
-    fixed = tuple(operands)
-    return Instruction(mnemonic, fixed, canonical(mnemonic, fixed, word), relative, target)
-
-
-def _operand(part: str, values: Values, word: int) -> tuple[Operand, int | None]:
-    table, name = REGISTERS[word], part.lower()
-    if name in table:
-        if name == "rip":
-            raise Refused("rip stands in addresses only: [rip + label]")
-        return Reg("st(0)" if name == "st" else name), None
-    if part.endswith("]"):
-        match = _MEMORY.fullmatch(part)
-        if not match:
-            raise Refused(f"{part} is no memory operand: write qword ptr fs:[base + index*8 + 16]")
-        return _memory(match, values, word)
-    value = values.value(part)
-    if not -(1 << 63) <= value < 1 << (32 if word == 4 else 64):
-        raise Refused(f"{value:#x} does not fit into a word")
-    return Imm(value), None
-
-
-def _in_space(target: int, word: int) -> int:
-    if not 0 <= target < 1 << (8 * word):
-        raise Refused(f"the target {target:#x} is no address")
-    return target
-
-
-def _refuse_high_byte(operands: list[Operand], word: int) -> None:
-    """ah, bh, ch and dh have no encoding beside a REX prefix; Keystone ends the process on them."""
-    names = [o.name for o in operands if isinstance(o, Reg)]
-    high = [n for n in names if n in ("ah", "bh", "ch", "dh")]
-    if not high or word == 4:
-        return
-    names += [part for o in operands if isinstance(o, Mem) for part in (o.base, o.index) if part.startswith("r") and part[1:2].isdigit()]
-    wide = [n for n in names if n in ("spl", "bpl", "sil", "dil") or n.startswith("r")]
-    if wide:
-        raise Refused(f"{high[0]} cannot be used together with {wide[0]}")
-
-
-def registers(word: int) -> dict[str, int]:
-    """Names that mean a register."""
-    return REGISTERS[word]
+def hint(insn: Instruction) -> str:
+    """What may be wrong with an instruction that does not exist."""
+    if any(isinstance(o, Mem) and not o.size for o in insn.operands):
+        return "; does the memory operand need a size, such as dword ptr?"
+    return ""
