@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -86,6 +86,8 @@ def print_matrix(console: Console, results: Iterable[Result]) -> Summary:
     for title in dict.fromkeys(title for title, _ in columns):
         arches = [arch for t, arch in columns if t == title]
         console.print(_table(title, {arch: columns[title, arch] for arch in arches}))
+    for hole in _holes(kept):
+        console.print(hole, style="yellow", soft_wrap=True, markup=False)
     for failure in summary.failures:
         console.print(describe(failure), highlight=False, markup=False, style="red", soft_wrap=True)
     console.print(summary.line(), highlight=False, style="red" if summary.failed else "green")
@@ -100,9 +102,33 @@ def _table(title: str, by_arch: dict[str, list[Result]]) -> Table:
         table.add_column(arch)
         for result in results:
             cells.setdefault(result.routine, {}).setdefault(arch, Cell()).add(result)
-    for routine, row in cells.items():
+    longest = max(by_arch.values(), key=lambda results: len({result.routine for result in results}))
+    order = dict.fromkeys([*(result.routine for result in longest), *cells])
+    for routine, row in ((name, cells[name]) for name in order):
         table.add_row(routine, *(row[arch].text() if arch in row else Text("-", "dim") for arch in by_arch))
     return table
+
+
+def _holes(results: Sequence[Result]) -> Iterator[str]:
+    """Each thing that is let through, once, with the eras and routines that do so."""
+    found: dict[str, dict[str, dict[str, None]]] = {}
+    for result in results:
+        if result.check is not None and result.check.hole and result.check.ok:
+            titles = found.setdefault(result.check.hole, {})
+            titles.setdefault(result.target.title, {})[f"{result.routine} on {result.target.arch.name}"] = None
+    for hole, titles in found.items():
+        where = "; ".join(f"{title}: {', '.join(_grouped(names))}" for title, names in titles.items())
+        yield f"hole: {hole} ({where})"
+
+
+def _grouped(names: Iterable[str]) -> Iterator[str]:
+    """``gogo on 386, amd64`` instead of one name an arch."""
+    arches: dict[str, list[str]] = {}
+    for name in names:
+        routine, _, arch = name.partition(" on ")
+        arches.setdefault(routine, []).append(arch)
+    for routine, found in arches.items():
+        yield f"{routine} on {' '.join(found)}"
 
 
 def describe(result: Result) -> str:
