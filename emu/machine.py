@@ -92,6 +92,8 @@ class Machine:
 
     def _on_invalid(self, _uc: Any, access: int, address: int, _size: int, _value: int, _data: Any) -> bool:
         self._pending = Stop("fault", 0, address, _ACCESS.get(access, "access"))
+        if self._pending.access == "write":
+            self.recorder.take_back(address)
         return False
 
     def _prepare_cpu(self) -> Any:
@@ -165,6 +167,16 @@ class Machine:
     def restore(self, state: Any) -> None:
         """Put the CPU into a state from `save`."""
         self._uc.context_restore(state)
+
+    def copy(self) -> Machine:
+        """Another machine in the same state: the CPU, and all that is mapped. Nothing is recorded there yet."""
+        twin = Machine(self.arch, self.exits)
+        for first, last, protection in self._uc.mem_regions():
+            twin._uc.mem_map(first, last - first + 1, protection)
+            twin.write(first, self.read(first, last - first + 1))
+        twin.restore(self.save())
+        twin.recorder.rows_wanted, twin.recorder.reads_wanted = self.recorder.rows_wanted, self.recorder.reads_wanted
+        return twin
 
     def run(self, steps: int) -> Stop:
         """Run from the current PC for at most ``steps`` instructions."""

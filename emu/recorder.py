@@ -91,6 +91,11 @@ class Recorder:
             stored = value & ((1 << (8 * size)) - 1) if write else 0
             self.accesses.append(Access(self.steps - 1, address, size, stored, write))
 
+    def take_back(self, address: int) -> None:
+        """Drop the newest access if it touches ``address``: a store is reported before it is found to fault."""
+        if self.accesses and 0 <= address - self.accesses[-1].address < self.accesses[-1].size:
+            self.accesses.pop()
+
     @property
     def writes(self) -> list[Access]:
         """The recorded writes in order."""

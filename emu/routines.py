@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
+from arch.golang import VARIANTS
+from emu.contracts import growth as growth_contracts
 from emu.contracts import switch as switch_contracts
 from emu.contracts import syscalls as syscall_contracts
+from emu.contracts import systemstack as systemstack_contract
 from emu.contracts.effect import Effect, Entry
 from emu.contracts.judge import Check, Scene
 from emu.runtime.world import World
+from emu.scenes import growth as growth_scenes
+from emu.scenes import prologue as prologues
 from emu.scenes import switch as switch_scenes
 from emu.scenes import syscalls as syscall_scenes
+from emu.scenes import systemstack as systemstack_scenes
 from emu.target import Target
 
 
@@ -43,10 +50,24 @@ ROUTINES: dict[str, Routine] = {
         stub: Routine(syscall_contracts.of(stub), syscall_scenes.of(stub))
         for stub in ("RawSyscall", "RawSyscall6", "rawSyscallNoError", "Syscall6")
     },
+    "morestack": Routine(growth_contracts.morestack, growth_scenes.morestack),
+    "morestack_noctxt": Routine(growth_contracts.morestack_noctxt, growth_scenes.plain("morestack_noctxt")),
+    **{
+        name: Routine(growth_contracts.variant(name), growth_scenes.plain(name))
+        for variant in VARIANTS for name in (variant, f"{variant}_noctxt")
+    },
+    "lessstack": Routine(growth_contracts.lessstack, growth_scenes.lessstack),
+    "systemstack": Routine(systemstack_contract.systemstack, systemstack_scenes.systemstack),
     "rawVforkSyscall": Routine(syscall_contracts.vfork, syscall_scenes.vfork),
 }
 
-EXPERIMENTS: dict[str, Experiment] = {}
+EXPERIMENTS: dict[str, Experiment] = {
+    f"prologue-{form}{suffix}": Experiment(
+        partial(prologues.run, form=form, abi0=abi0), partial(prologues.exists, abi0=abi0)
+    )
+    for abi0, suffix in ((False, ""), (True, "-abi0"))
+    for form in prologues.FORMS
+}
 
 
 def rows(target: Target) -> list[str]:

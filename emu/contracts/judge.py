@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from emu.contracts.effect import Carry, Effect, Entry, Moment, Place
+from emu.contracts.effect import Effect, Entry, Moment, Place
 from emu.machine import Stop
 from emu.recorder import Access
 from emu.runtime.world import World
@@ -34,7 +34,8 @@ class Scene:
     """An entry state and how the world answers on the way.
 
     ``prepare`` sets registers and memory (the routine's PC included). ``answers``: results of its traps, in
-    order. ``meanwhile`` is called at each trap before it is answered (what a vfork child does, say).
+    order. ``meanwhile`` is called before each trap is answered and before each gate comes back (what a vfork
+    child does, or fn on another stack).
     """
 
     name: str
@@ -144,11 +145,11 @@ def _last_write(writes: list[Access], place: Place, default: int) -> int:
 
 def _go_on(world: World, scene: Scene, stop: Stop, moment: Moment, answers: Iterator[int]) -> None:
     """Let the outside do its part: answer a trap, or return from a call having destroyed what it may."""
+    if scene.meanwhile is not None:
+        scene.meanwhile(world)
     if stop.kind == "syscall":
-        if scene.meanwhile is not None:
-            scene.meanwhile(world)
         world.process.answer(next(answers))
-    else:
+    elif moment.comes_back:
         keep = kept_by_callee(world)
         if moment.spoils is not None:
             keep = set(world.arch.registers) - {world.arch.roles[role] for role in moment.spoils}

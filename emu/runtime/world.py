@@ -105,6 +105,8 @@ class World:
             self.process.set_word(self.tls_base, self.tls_base)
         if self.arch.internal:
             self.process.machine.set_vector(self.arch.internal.zero, 0)
+        if "tls_g" in self.target.data:  # a constant of the linker, there without cgo too
+            self.process.set_word(self.target.data["tls_g"], CGO_OFFSET)
         self.process.set_role("flags", self.arch.flags_fixed)
         self.run_on(self.g)
 
@@ -192,8 +194,6 @@ class World:
     def set_cgo(self) -> None:
         """Say that the program uses cgo; the TLS register's low bits are not part of the address."""
         self.process.write(self.target.data["iscgo"], b"\1")
-        if "tls_g" in self.target.data:
-            self.process.set_word(self.target.data["tls_g"], CGO_OFFSET)
         self.process.machine.set_tls_base(self.tls_words | 3)
 
     def describe(self, address: int) -> str:
@@ -205,6 +205,12 @@ class World:
         if region is not None:
             return f"{region.name}+{address - region.address:#x}"
         return self.program.describe(address)
+
+    def pointee(self, value: int) -> str:
+        """What a word points to, in words: a whole struct by its name, a func value, else as `describe`."""
+        named = {g.address: g.label for g in (*self.gs, self.m, self.buf)}
+        named |= {pointer: f"func value {name}" for name, pointer in self._functions.items()}
+        return named.get(value) or self.describe(value)
 
     def _field(self, kind: str, offset: int) -> str:
         """``.sched.sp`` for a field's offset in a struct, ``+0x10`` where no field starts."""
