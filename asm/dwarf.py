@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from elftools.dwarf.die import DIE
     from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DWARFInfo
 
-BUDGET = 2_000_000
-"""Most attributes that are read. A hello world has 150,000 in the units of interest, whatever else it links."""
+BUDGET = 1_000_000
+"""Most work that is done: one for an attribute, five for an entry, one for a byte of an abbreviation table.
+
+Real programs take 200,000 to 300,000, mostly for the functions of the runtime, and hardly more if they are large.
+"""
 ABBREVIATIONS = 1 << 20
 """Largest .debug_abbrev, in bytes."""
 
@@ -66,7 +69,7 @@ def read(sections: Mapping[str, bytes], word: int) -> Facts:
     if len(sections[".debug_abbrev"]) > ABBREVIATIONS or _ENDLESS_NUMBER.search(sections[".debug_info"]):
         raise ElfError("damaged DWARF: not what a Go linker writes")
     try:
-        types, constants = _walk(sections, word)
+        types, constants = _walk(_open(sections, word))
         layout = _layout(types, word)
     except ElfError:
         raise
@@ -78,25 +81,84 @@ def read(sections: Mapping[str, bytes], word: int) -> Facts:
     return Facts(layout, constants)
 
 
-def _walk(sections: Mapping[str, bytes], word: int) -> tuple[dict[int, _Type], dict[str, int]]:
-    """Types by their offset in .debug_info, and constants by their bare name."""
-    types: dict[int, _Type] = {}
+class _Types:
+    """Types by their offset in .debug_info; ``roots``: offset -> the struct of interest there, by its short name."""
+
+    def __init__(self) -> None:
+        self.at: dict[int, _Type] = {}
+        self.roots: dict[int, str] = {}
+
+    def add(self, where: int, kind: _Type) -> _Type:
+        self.at[where] = kind
+        if kind.target is None and kind.name in _STRUCTS:
+            self.roots[where] = _STRUCTS[kind.name]
+        return kind
+
+    def complete(self, reached: int, meter: _Meter) -> bool:
+        """Whether all that the structs of interest are made of stands before ``reached``.
+
+        It stands near the front of its unit, which in a large program is megabytes long.
+        """
+        if len(self.roots) < len(_STRUCTS):
+            return False
+        seen: set[int] = set()
+        ahead = list(self.roots)
+        while ahead:
+            where = ahead.pop()
+            if where >= reached:
+                return False
+            if where not in seen:
+                seen.add(where)
+                meter.spend(1)
+                kind = self.at.get(where)
+                if kind:
+                    ahead += [target for _, _, target in kind.members]
+                    ahead += [kind.target] if kind.target is not None else []
+        return True
+
+
+class _Meter:
+    """Ends a walk that does far more work than any Go program asks for."""
+
+    def __init__(self) -> None:
+        self._left = BUDGET
+        self._tables: set[int] = set()
+
+    def spend(self, work: int) -> None:
+        self._left -= work
+        if self._left < 0:
+            raise ElfError("damaged DWARF: far more of it than the runtime has")
+
+    def table(self, start: int, end: int) -> None:
+        """Accounts for an abbreviation table, which is parsed when it is first met."""
+        if start not in self._tables:
+            self._tables.add(start)
+            self.spend(end - start)
+
+
+def _walk(info: DWARFInfo) -> tuple[_Types, dict[str, int]]:
+    """All types that are needed, and constants by their bare name."""
+    types = _Types()
     constants: dict[str, int] = {}
-    current = _Type("", 0, None)
-    for unit, depth, entry in _entries(_open(sections, word)):
-        attributes = entry.attributes
-        match depth, entry.tag:
-            case 1, "DW_TAG_structure_type" | "DW_TAG_typedef":
-                size = int(attributes["DW_AT_byte_size"].value) if "DW_AT_byte_size" in attributes else 0
-                current = types[entry.offset] = _Type(_name(entry), size, _target(unit, entry))
-            case 1, "DW_TAG_constant":
-                if known := _CONSTANT.fullmatch(_name(entry)):
-                    constants[known[1]] = int(attributes["DW_AT_const_value"].value)
-            case 2, "DW_TAG_member":
-                target = _target(unit, entry)
-                if target is not None:
-                    offset = int(attributes["DW_AT_data_member_location"].value)
-                    current.members.append((_name(entry), offset, target))
+    meter = _Meter()
+    for unit in info.iter_CUs():
+        current = _Type("", 0, None)
+        for depth, entry in _entries(unit, meter):
+            attributes = entry.attributes
+            match depth, entry.tag:
+                case 1, "DW_TAG_structure_type" | "DW_TAG_typedef":
+                    if types.complete(entry.offset, meter):
+                        break
+                    size = int(attributes["DW_AT_byte_size"].value) if "DW_AT_byte_size" in attributes else 0
+                    current = types.add(entry.offset, _Type(_name(entry), size, _target(unit, entry)))
+                case 1, "DW_TAG_constant":
+                    if known := _CONSTANT.fullmatch(_name(entry)):
+                        constants[known[1]] = int(attributes["DW_AT_const_value"].value)
+                case 2, "DW_TAG_member":
+                    target = _target(unit, entry)
+                    if target is not None:
+                        offset = int(attributes["DW_AT_data_member_location"].value)
+                        current.members.append((_name(entry), offset, target))
     return types, constants
 
 
@@ -116,27 +178,21 @@ def _open(sections: Mapping[str, bytes], word: int) -> DWARFInfo:
     return DWARFInfo(config=config, **{f"{name}_sec": descriptor(f".{name}") for name in names})
 
 
-def _entries(info: DWARFInfo) -> Iterator[tuple[CompileUnit, int, DIE]]:
-    """Unit, depth and entry for all entries of the units of interest, within the budget."""
-    budget, tables = BUDGET, set()
-    for unit in info.iter_CUs():
-        table = unit.get_abbrev_table()
-        if table.offset not in tables:
-            tables.add(table.offset)
-            budget -= table.stream.tell() - table.offset
-        top = unit.get_top_DIE()
-        wanted = "DW_AT_name" in top.attributes and top.attributes["DW_AT_name"].value in _UNITS
-        depth = 0
-        for entry in unit.iter_DIEs() if wanted else (top,):
-            budget -= 1
-            if entry.abbrev_code is None or entry.is_null():
-                depth -= 1
-                continue
-            budget -= len(table.get_abbrev(entry.abbrev_code)["attr_spec"])
-            if budget < 0:
-                raise ElfError("damaged DWARF: far more of it than the runtime has")
-            yield unit, depth, entry
-            depth += bool(entry.has_children)
+def _entries(unit: CompileUnit, meter: _Meter) -> Iterator[tuple[int, DIE]]:
+    """Depth and entry for all entries of a unit of interest, and for the top one of any other."""
+    table = unit.get_abbrev_table()
+    meter.table(table.offset, table.stream.tell())
+    top = unit.get_top_DIE()
+    wanted = "DW_AT_name" in top.attributes and top.attributes["DW_AT_name"].value in _UNITS
+    depth = 0
+    for entry in unit.iter_DIEs() if wanted else (top,):
+        meter.spend(5)
+        if entry.abbrev_code is None or entry.is_null():
+            depth -= 1
+            continue
+        meter.spend(len(table.get_abbrev(entry.abbrev_code)["attr_spec"]))
+        yield depth, entry
+        depth += bool(entry.has_children)
 
 
 def _name(entry: DIE) -> str:
@@ -152,13 +208,13 @@ def _target(unit: CompileUnit, entry: DIE) -> int | None:
     return int(attribute.value) + (0 if attribute.form == "DW_FORM_ref_addr" else unit.cu_offset)
 
 
-def _layout(types: Mapping[int, _Type], word: int) -> Layout:
+def _layout(types: _Types, word: int) -> Layout:
     offsets: dict[str, int] = {}
     sizes: dict[str, int] = {}
 
     def flatten(name: str, base: int, where: int, nesting: int) -> None:
         for _ in range(_NESTING):
-            kind = types.get(where)
+            kind = types.at.get(where)
             if kind is None or kind.target is None:
                 break
             where = kind.target
@@ -172,10 +228,9 @@ def _layout(types: Mapping[int, _Type], word: int) -> Layout:
             offsets[f"{name}.{member}"] = base + offset
             flatten(f"{name}.{member}", base + offset, target, nesting + 1)
 
-    for where, kind in types.items():
-        if kind.name in _STRUCTS and kind.target is None:
-            sizes[_STRUCTS[kind.name]] = kind.size
-            flatten(_STRUCTS[kind.name], 0, where, 0)
+    for where, name in types.roots.items():
+        sizes[name] = types.at[where].size
+        flatten(name, 0, where, 0)
     missing = next((name for name in _REQUIRED if name not in offsets), None)
     if missing:
         raise ElfError(f"the DWARF has no field {missing} of the runtime")

