@@ -54,7 +54,7 @@ class Process:
         self.machine = Machine(arch, {*program.gates.values(), *exits})
         self._next = _BASE[arch.word]
         self._patched: list[tuple[int, bytes]] = []
-        self._poked: list[tuple[int, int]] = []
+        self._data = [(s.address, s.data.ljust(s.size, b"\0")) for s in program.segments if s.writable]
         _map_segments(self.machine, program.segments)
 
     def add_region(self, name: str, size: int) -> Region:
@@ -76,10 +76,8 @@ class Process:
 
     def reset(self) -> None:
         """Poison every region, restore the program's data, poison the registers, forget the recording."""
-        written = [(w.address, w.size) for w in self.machine.recorder.writes if self.region(w.address) is None]
-        for address, size in (*written, *self._poked):
-            self.machine.write(address, self.program.read(address, size))
-        self._poked.clear()
+        for address, data in self._data:  # whole: what was written since the last time is not always on record
+            self.machine.write(address, data)
         self.machine.reset()
         for region in self.regions:
             self._fill(region)
@@ -117,9 +115,7 @@ class Process:
         self.write(address, self.arch.pack(value))
 
     def write(self, address: int, data: bytes) -> None:
-        """Store bytes; a change of the program's own data lasts until `reset`."""
-        if self.region(address) is None:
-            self._poked.append((address, len(data)))
+        """Store bytes; a change of the program's own writable data lasts until `reset`."""
         self.machine.write(address, data)
 
     def role(self, role: str) -> int:
