@@ -58,5 +58,5 @@ def _meaning(target: Target, value: str) -> str:
     """A word in hex, and what it points to where that has a name."""
     if not value.startswith("0x") or " " in value:
         return value
-    name = world_of(target).describe(int(value, 16))
+    name = world_of(target).pointee(int(value, 16))
     return value if name.startswith("0x") else f"{name} ({value})"
