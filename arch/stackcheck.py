@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from arch.golang import Era
+from arch.habits import habits
 from arch.model import Arch
 
 _STKTOP = 88  # bytes that 2014's check reserves for a Stktop, whatever its real size
@@ -20,9 +21,8 @@ class Style:
     """The handover of one era on one architecture.
 
     ``sizes``: nothing of them is passed (``""``); the frame itself (``frame``); a ``hint``, 0 where a segment of
-    the smallest size does; or the same two through the choice of a ``variant`` of morestack.
-    ``frame``, ``args``: the registers that get frame and argument bytes (a variant takes both in ``args``).
-    ``link``: the register that gets the function's return PC, where a call would overwrite it.
+    the smallest size does; or the same two through the choice of a ``variant`` of morestack. In which registers
+    stands in `arch.habits` (``Growth.hands``); a variant takes both in the result register.
     ``again``: the function goes on in its ``body``, is entered anew from its ``start``, or makes the ``check`` again.
     ``scratch``: form -> registers that the check may change whether or not it calls.
     """
@@ -30,9 +30,6 @@ class Style:
     sizes: str
     again: str
     scratch: Mapping[str, tuple[str, ...]]
-    frame: str = ""
-    args: str = ""
-    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,24 +53,24 @@ _ARM = _scratch("r1", "r1 r2 r11", "r1 r2 r3 r11")
 
 STYLES: dict[str, dict[str, Style]] = {
     "2011": {
-        "386": Style("hint", "body", _scratch("ecx", "ecx eax", ""), frame="edx", args="eax"),
-        "amd64": Style("variant", "body", _scratch("rcx", "rcx rax", ""), args="rax"),
-        "arm": Style("frame", "body", _scratch("r1", "r1 r2 r11", ""), frame="r1", args="r2", link="r3"),
+        "386": Style("hint", "body", _scratch("ecx", "ecx eax", "")),
+        "amd64": Style("variant", "body", _scratch("rcx", "rcx rax", "")),
+        "arm": Style("frame", "body", _scratch("r1", "r1 r2 r11", "")),
     },
     "2014": {
-        "386": Style("hint", "start", _386, frame="edi", args="eax"),
-        "amd64": Style("variant", "start", _AMD64, args="rax"),
-        "arm": Style("frame", "start", _ARM, frame="r1", args="r2", link="r3"),
+        "386": Style("hint", "start", _386),
+        "amd64": Style("variant", "start", _AMD64),
+        "arm": Style("frame", "start", _ARM),
     },
     "2017": {
         "386": Style("", "check", _386),
         "amd64": Style("", "check", _AMD64),
-        "arm": Style("", "check", _ARM, link="r3"),
+        "arm": Style("", "check", _ARM),
     },
     "modern": {
         "386": Style("", "check", _scratch("ecx", "ecx eax", "ecx eax")),
         "amd64": Style("", "check", _scratch("", "r12", "r12")),
-        "arm": Style("", "check", _scratch("r1", "r1 r2 r11", "r1 r2 r11"), link="r3"),
+        "arm": Style("", "check", _scratch("r1", "r1 r2 r11", "r1 r2 r11")),
     },
 }
 
@@ -100,17 +97,17 @@ def call(era: Era, arch: Arch, frame: int, args: int, *, ctxt: bool = True) -> C
 
     2011 has no closure contexts and only the one kind of entry.
     """
-    found = style(era, arch)
+    sizes, hands = style(era, arch).sizes, habits(era.name).growth.hands.get(arch.name, {})
     suffix = "" if ctxt or era.name == "2011" else "_noctxt"
-    if found.sizes == "variant":
-        return _variant(found.args, frame_hint(era, arch, frame, args), args, suffix)
+    if sizes == "variant":
+        return _variant(arch.roles["result"], frame_hint(era, arch, frame, args), args, suffix)
     entry = f"morestack{suffix}"
-    if found.sizes == "hint":
+    if sizes == "hint":
         hint = frame_hint(era, arch, frame, args)
-        return Call(entry, {found.frame: hint, found.args: args}, hint)
-    if found.sizes == "frame":
+        return Call(entry, {hands["frame"]: hint, hands["arg"]: args}, hint)
+    if sizes == "frame":
         unchecked = 160 if era.name == "2011" and era.check_form(arch, frame) != "huge" else 0
-        return Call(entry, {found.frame: frame + unchecked, found.args: args})
+        return Call(entry, {hands["frame"]: frame + unchecked, hands["arg"]: args})
     return Call(entry)
 
 

@@ -45,3 +45,26 @@ def _ending(era: Era, arch: Arch, call: stackcheck.Call, abi0: bool) -> str:
 def statements(text: str, file: str, era: Era, arch: Arch) -> list[Statement]:
     """The statements of a text that uses the era's macros, for `asm.assembler.assemble`. Raises AsmError."""
     return source.parse(text, file, arch, macros=source.macros(era.name, arch.name))
+
+
+JUMP = {"x86": "jmp", "arm": "b"}
+"""isa -> the mnemonic of an unconditional branch, for bodies that end in one."""
+
+
+def entry_behind(arch: Arch, code: bytes, pc: int) -> int:
+    """Where the branch in ``code`` at ``pc`` leads, read as 2014's newstack reads it to find a function's start.
+
+    That is a short or near jump on x86; on arm a branch on lower or same. ValueError for any other instruction.
+    """
+    if arch.isa == "arm":
+        if code[3] == 0x9A:
+            return pc + 8 + 4 * _signed(code[:3])
+    elif code[0] == 0xEB:
+        return pc + 2 + _signed(code[1:2])
+    elif code[0] == 0xE9:
+        return pc + 5 + _signed(code[1:5])
+    raise ValueError(f"no branch to a function's start at {pc:#x}: {code.hex(' ')}")
+
+
+def _signed(data: bytes) -> int:
+    return int.from_bytes(data, "little", signed=True)

@@ -57,11 +57,13 @@ class Moment:
 
     ``stop``: a gate's name, ``trap`` (a system call), ``abort`` or ``fault:ADDRESS`` (hex). A gate that comes
     back has destroyed what its ABI lets it; ``spoils`` narrows that to some roles, for callees of a private ABI.
+    One that does not (``comes_back``) leaves the CPU as the scene's ``meanwhile`` put it.
     """
 
     stop: str
     carries: tuple[Carry, ...] = ()
     spoils: tuple[str, ...] | None = None
+    comes_back: bool = True
 
 
 @dataclass(frozen=True)

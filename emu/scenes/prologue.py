@@ -1,0 +1,184 @@
+"""Functions with a stack check at every border of the frame size, and the guard words they are entered with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache
+
+from arch import stackcheck
+from arch.golang import Era
+from arch.model import Arch
+from asm import prologue as source
+from asm.assembler import assemble
+from emu.contracts import prologue as contract
+from emu.contracts.judge import Check, Scene, judge, kept_by_callee
+from emu.contracts.prologue import Function
+from emu.machine import PAGE
+from emu.process import Region
+from emu.runtime.world import World
+from emu.target import CODE, OUTSIDE_GATES, RUNTIME_GATES, Target, gates
+
+FORMS = ("small", "medium", "huge")
+VAST = 0x7FF_F000
+"""A frame so large that SP less the frame can wrap on a stack that is mapped low."""
+
+
+def functions(era: Era, arch: Arch, form: str, abi0: bool = False) -> list[Function]:
+    """What a row of the matrix is tried with: the frames at the form's borders, and the sizes that are passed."""
+    found = _borders(era, arch)[form] + _sizes(era, arch, form)
+    return [replace(f, abi0=abi0) for f in dict.fromkeys(found)]
+
+
+def _borders(era: Era, arch: Arch) -> dict[str, list[Function]]:
+    check, word = era.checks[arch.name], arch.word
+    small, medium = check.small // word * word, check.medium // word * word
+    return {
+        "small": [Function(word, ctxt=True), Function(small, ctxt=True, borders=True)],
+        "medium": [Function(small + word, borders=True), Function(medium, ctxt=True, borders=True)],
+        "huge": [Function(medium + word, 2 * word, borders=True), Function(VAST, ctxt=True, borders=True)],
+    }
+
+
+def _sizes(era: Era, arch: Arch, form: str) -> list[Function]:
+    """Functions on either side of what decides which sizes morestack is told, in the eras that tell it."""
+    word, kind = arch.word, stackcheck.style(era, arch).sizes
+    if not kind or form == "huge":
+        return []
+    if form == "small":
+        return [Function(2 * word, words * word) for words in ((1, 2, 3, 4, 5, 6, 7) if kind == "variant" else (3,))]
+    found = []
+    for args in (0, 7 * word):
+        hinted = range(era.checks[arch.name].medium // word * word, 0, -word)
+        least = [frame for frame in hinted if stackcheck.frame_hint(era, arch, frame, args)][-1]
+        found += [Function(least, args), Function(least - word, args)]
+    return found
+
+
+@cache
+def target(era_name: str, arch_name: str, abi0: bool) -> Target:
+    """The functions of all forms, assembled: a program of its own whose routines they are."""
+    import arch as arches
+    from arch import golang
+
+    era, arch = golang.era(era_name), arches.get(arch_name)
+    listed = [f for form in FORMS for f in functions(era, arch, form, abi0)]
+    jump = source.JUMP[arch.isa]
+    text = "".join(
+        source.splittable(
+            era, arch, f.name, f.frame, args=f.args, ctxt=f.ctxt, abi0=f.abi0, body=f"    {jump} {f.body}"
+        )
+        for f in listed
+    )
+    entries = tuple(name for name in era.routines[arch.name] if name.startswith("morestack"))
+    names = (*RUNTIME_GATES, *OUTSIDE_GATES, *entries, *(f.body for f in listed))
+    program = assemble(
+        source.statements(text, "prologue", era, arch), arch, base=CODE, names=era.names(arch), gates=gates(names)
+    )
+    return Target(arch, era, program, dict(program.symbols), {})
+
+
+@cache
+def world(era_name: str, arch_name: str, abi0: bool = False) -> World:
+    """The world of those functions, with a stack mapped low enough for SP less `VAST` to wrap."""
+    found = World(target(era_name, arch_name, abi0))
+    low = Region("low stack", (VAST - 2 * PAGE) // PAGE * PAGE, 3 * PAGE)
+    found.process.machine.map(low.address, low.size)
+    found.process.regions.append(low)
+    return found
+
+
+def exists(target: Target, abi0: bool) -> bool:
+    """Whether a target has such rows: checks are ours, and a second ABI is there or not."""
+    return not target.file and (not abi0 or bool(target.era.internal.get(target.arch.name)))
+
+
+def run(target: Target, form: str, abi0: bool) -> Iterator[tuple[str, Check]]:
+    """The checks of one row: (scene, check)."""
+    w = world(target.era.name, target.arch.name, abi0)
+    for function in functions(target.era, target.arch, form, abi0):
+        for scene in scenes(w, function):
+            for found in judge(w, scene, contract.of(function)):
+                yield scene.name, found
+
+
+def scenes(w: World, function: Function) -> Iterator[Scene]:
+    """The entry states of one function: SP, and the guard word around what the check compares."""
+    sp = w.stacks["g"].end - w.stacks["g"].size // 2
+    beyond = function.beyond(w.era, w.arch)
+    for label, guard in _guards(w, function, sp - beyond, sp):
+        yield _scene(w, function, f"guard {label}", sp, guard)
+    if function.frame == VAST:
+        for words in (-1, 0, 1):
+            low = beyond + words * w.arch.word
+            for label, guard in _guards(w, function, low - beyond, low):
+                yield _scene(w, function, f"SP at the frame {words:+d} words, guard {label}", low, guard)
+
+
+def _guards(w: World, function: Function, limit: int, sp: int) -> Iterator[tuple[str, int]]:
+    """(label, guard word) in words of what is compared, which ``limit`` is; only its neighbours if not ``borders``."""
+    mask, guards = w.arch.mask, w.era.guards
+    found = {"limit - 1": limit - 1, "limit": limit, "limit + 1": limit + 1}
+    if function.borders:
+        found |= {"0": 0, **guards.special, "all ones": -1}
+    if function.borders and w.era.check_form(w.arch, function.frame) == "huge":
+        top = sp + guards.guard
+        found |= {"SP + StackGuard - 1": top - 1, "SP + StackGuard": top, "SP + StackGuard + 1": top + 1}
+    seen: set[int] = set()
+    for label, value in found.items():
+        if value & mask not in seen:
+            seen.add(value & mask)
+            yield label, value & mask
+
+
+def _scene(w: World, function: Function, label: str, sp: int, guard: int) -> Scene:
+    field = w.layout.guard.removeprefix("g.")
+    grown_sp = w.stacks["other"].end - w.stacks["other"].size // 4
+    grown_guard = grown_sp - function.beyond(w.era, w.arch) - 1
+
+    def enter(w: World) -> None:
+        w.process.set_role("sp", sp)
+        w.g[field] = guard
+        if function.abi0 and w.arch.internal is not None:
+            register = w.arch.internal.g
+            w.process.set_registers({register: w.process.register_poison(register)})
+        w.enter(function.name)
+
+    title = f"frame {function.frame}" + (f" args {function.args}" if function.args else "")
+    facts = {"grown sp": grown_sp, "grown guard": grown_guard & w.arch.mask}
+    return Scene(f"{title}: {label}", enter, meanwhile=_grow(function, facts), facts=facts)
+
+
+def _grow(function: Function, facts: dict[str, int]) -> Callable[[World], None]:
+    """What morestack, newstack and gogo do: a new stack, a lower guard, and the function goes on there."""
+
+    def grow(w: World) -> None:
+        process, arch = w.process, w.arch
+        registers = process.machine.registers()
+        sp, new_sp = registers[arch.roles["sp"]], facts["grown sp"]
+        if arch.call.return_on_stack:
+            pc, own = process.word(sp), process.word(sp + arch.word)
+            process.set_word(new_sp, own)
+        else:
+            pc, own = registers[arch.roles["link"]], registers[w.habits.growth.hands[arch.name]["return"]]
+        spoiled = set(arch.registers) - kept_by_callee(w)
+        process.set_registers({register: process.register_poison(register) for register in spoiled})
+        if "link" in arch.roles:
+            process.set_role("link", own)
+        if w.g.has("sched.ctxt"):
+            process.set_role("ctxt", registers[arch.roles["ctxt"]] if function.ctxt else 0)
+        w.g[w.layout.guard.removeprefix("g.")] = facts["grown guard"]
+        process.set_role("sp", new_sp)
+        process.set_role("pc", _resumed(w, pc))
+
+    return grow
+
+
+def _resumed(w: World, pc: int) -> int:
+    """Where newstack goes on: at the PC it was given, or at the entry that the branch there leads back to."""
+    if stackcheck.style(w.era, w.arch).again != "start":
+        return pc
+    try:
+        return source.entry_behind(w.arch, w.process.machine.read(pc, 5), pc)
+    except ValueError:
+        return w.code("abort")
