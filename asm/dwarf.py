@@ -68,8 +68,9 @@ def read(sections: Mapping[str, bytes], word: int) -> Facts:
     """
     if len(sections[".debug_abbrev"]) > ABBREVIATIONS or _ENDLESS_NUMBER.search(sections[".debug_info"]):
         raise ElfError("damaged DWARF: not what a Go linker writes")
+    info = _open(sections, word)
     try:
-        types, constants = _walk(_open(sections, word))
+        types, constants = _walk(info)
         layout = _layout(types, word)
     except ElfError:
         raise

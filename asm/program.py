@@ -59,15 +59,15 @@ class Program:
         return name in self.symbols
 
     @cached_property
-    def _starts(self) -> list[tuple[int, Symbol]]:
-        return sorted((s.address, s) for s in self.symbols.values() if s.size)
+    def _starts(self) -> list[Symbol]:
+        return sorted((s for s in self.symbols.values() if s.size), key=lambda symbol: symbol.address)
 
     def at(self, address: int) -> Symbol | None:
         """The symbol that covers ``address``, if any."""
-        index = bisect_right(self._starts, address, key=lambda start: start[0]) - 1
+        index = bisect_right(self._starts, address, key=lambda symbol: symbol.address) - 1
         if index < 0:
             return None
-        symbol = self._starts[index][1]
+        symbol = self._starts[index]
         return symbol if address < symbol.address + symbol.size else None
 
     def describe(self, address: int) -> str:

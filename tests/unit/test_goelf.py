@@ -13,6 +13,7 @@ import arch
 from arch import golang
 from asm import dwarf, goelf
 from asm.goelf import GoBinary
+from asm.program import Program, Symbol
 
 # Field -> (on 32-bit, on 64-bit) of Go 1.27, as its compiler wrote them into go_asm.h.
 MODERN = {
@@ -144,3 +145,11 @@ def test_functions_and_data_are_found_by_name_and_address(lifted: GoBinary) -> N
     assert lifted.program.describe(mcall.address + 2) == "runtime.mcall+0x2"
     for name in ("runtime.iscgo", "runtime.g0", "runtime.m0", "main.main", "runtime.newstack"):
         assert name in lifted.program
+
+
+def test_two_names_of_one_address() -> None:
+    """Linkers merge equal functions; the later name of the table wins, and nothing breaks."""
+    symbols = {name: Symbol(name, 16, 8) for name in ("first", "second")}
+    program = Program(arch="386", segments=(), symbols=symbols)
+    assert program.describe(20) == "second+0x4"
+    assert program.at(24) is None
