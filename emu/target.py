@@ -5,7 +5,7 @@ From here on nobody asks where the program came from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -17,6 +17,7 @@ from arch.stubs import VFORK_INPUTS
 from asm import goelf, source
 from asm.assembler import assemble
 from asm.program import Program, Segment, Symbol
+from asm.statement import Statement
 
 # Far from where Go's linker puts programs, and close enough for an arm branch from code to gates.
 CODE, DATA, VDSO, GATES = 0x4E00_0000, 0x4E80_0000, 0x4E90_0000, 0x4F00_0000
@@ -79,10 +80,14 @@ def _data(arch: Arch) -> tuple[tuple[Segment, ...], dict[str, int]]:
 def of_era(era_name: str, arch_name: str) -> Target:
     """Our own sources of an era, assembled. Raises KeyError for unknown names, AsmError for a broken source."""
     arch, era = arches.get(arch_name), golang.era(era_name)
+    return of_statements(era, arch, source.load(era.name, arch.name))
+
+
+def of_statements(era: Era, arch: Arch, statements: Sequence[Statement]) -> Target:
+    """The routines of an era, assembled from statements that need not be ours. Raises AsmError."""
     segments, data = _data(arch)
     program = assemble(
-        source.load(era.name, arch.name), arch, base=CODE,
-        names={**era.names(arch), **data}, gates=gates(RUNTIME_GATES + OUTSIDE_GATES),
+        statements, arch, base=CODE, names={**era.names(arch), **data}, gates=gates(RUNTIME_GATES + OUTSIDE_GATES)
     )
     program = replace(program, segments=(*program.segments, *segments))
     routines = {name: program.symbols.get(name) for name in era.routines[arch.name]}
