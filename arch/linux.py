@@ -122,6 +122,9 @@ CLONE_ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "arm": ("flags", "stack", "parent_tid", "tls", "child_tid"),
 }
 
+# Where clone's argument tls points at a descriptor (user_desc): offset of the base in it. None: it is the base itself.
+TLS_DESCRIPTOR_BASE: Mapping[str, int | None] = {"386": 4, "amd64": None, "arm": None}
+
 ARCH_SET_FS = 0x1002  # first argument of arch_prctl
 
 
@@ -151,6 +154,7 @@ class Errno(IntEnum):
     ESPIPE = 29
     EPIPE = 32
     ERANGE = 34
+    ENAMETOOLONG = 36
     ENOSYS = 38
     ETIMEDOUT = 110
 

@@ -6,6 +6,7 @@ A process is built once and reset many times: resetting rewrites its regions and
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -83,6 +84,13 @@ class Process:
             self._fill(region)
         sp = self.arch.roles["sp"]
         self.set_registers({r: self.register_poison(r) for r in self.arch.registers if r != sp})
+
+    def copy(self) -> Process:
+        """The same memory and registers in a process of its own, as after a fork."""
+        twin = copy(self)
+        twin.machine, twin.regions = self.machine.copy(), list(self.regions)
+        twin._patched = list(self._patched)
+        return twin
 
     def register_poison(self, register: str) -> int:
         """What a register that nobody set holds; flags are clear."""

@@ -1,0 +1,195 @@
+"""The kernel: a table of processes and threads, and one handler for each system call that is known."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+from arch import linux
+from arch.linux import Errno
+from emu.kernel import calls
+from emu.kernel.errors import Refused
+from emu.kernel.table import Task, Thread
+from emu.machine import Machine
+from emu.process import Process
+
+FIRST_PID = 1000
+
+Handler = Callable[..., "int | None"]
+
+
+class Kernel:
+    """The kernel below one guest and its descendants. The thread that ``process``'s CPU stands in is the first.
+
+    ``output``: what was written to the descriptors 1 and 2, which is captured. ``programs``: path -> what execve
+    of it runs, a function of the `Task` that returns the exit status. ``unknown``: what guests asked for in vain,
+    by name, and how often. ``tasks``: by pid, those that nobody waited for included.
+    """
+
+    def __init__(self, process: Process) -> None:
+        self.arch = process.arch
+        self.output: dict[int, bytearray] = {1: bytearray(), 2: bytearray()}
+        self.programs: dict[str, Callable[[Task], int]] = {}
+        self.unknown: dict[str, int] = {}
+        self.tasks: dict[int, Task] = {}
+        self._handlers: dict[str, tuple[Handler, int]] = {}
+        self._on_cpu: dict[Machine, Thread] = {}
+        self._next_id = FIRST_PID
+        for name, handler in calls.CALLS.items():
+            self.syscall(name)(handler)
+        self.main = self.new_task(process, None)
+        self._on_cpu[process.machine] = self.main
+
+    # what users register
+
+    def syscall(self, name: str) -> Callable[[Handler], Handler]:
+        """Register or replace a system call: ``@kernel.syscall("getpid") def f(thread, *args) -> int``.
+
+        The handler gets as many arguments (words, unsigned) as it names, and returns the result, a negative error
+        number among them, or raises `Refused`. One that blocks or ends its thread returns None.
+        Raises KeyError for a name that the arch's Linux does not have.
+        """
+        linux.number(self.arch, name)
+
+        def register(handler: Handler) -> Handler:
+            self._handlers[name] = (handler, _arguments(handler, len(self.arch.syscall.arguments)))
+            return handler
+
+        return register
+
+    def program(self, path: str) -> Callable[[Callable[[Task], int]], Callable[[Task], int]]:
+        """Register what execve of ``path`` runs; any other path is ENOENT."""
+
+        def register(main: Callable[[Task], int]) -> Callable[[Task], int]:
+            self.programs[path] = main
+            return main
+
+        return register
+
+    # threads
+
+    @property
+    def threads(self) -> list[Thread]:
+        """Every thread that has not ended, by tid."""
+        alive = (t for task in self.tasks.values() for t in task.threads if t.state != "ended")
+        return sorted(alive, key=lambda thread: thread.tid)
+
+    def runnable(self) -> list[Thread]:
+        """The threads that can run, by tid; blocked ones are asked first whether what they wait for has come."""
+        self._wake()
+        return [thread for thread in self.threads if thread.state == "runnable"]
+
+    def load(self, thread: Thread) -> None:
+        """Put a thread on its machine's CPU; the one that was there is saved."""
+        machine = thread.process.machine
+        there = self._on_cpu.get(machine)
+        if there is not thread:
+            if there is not None:
+                there.cpu = machine.save()
+            machine.restore(thread.cpu)
+            self._on_cpu[machine] = thread
+        if thread.answer is not None:
+            thread.process.answer(thread.answer)
+            thread.answer = None
+
+    def trap(self, thread: Thread) -> None:
+        """Handle the system call that a thread has just made: its machine stopped with the kind ``syscall``.
+
+        Afterwards the thread may run on, or be blocked, or have ended: its ``state`` says so.
+        """
+        self.load(thread)
+        convention = self.arch.syscall
+        registers = thread.process.machine.registers()
+        number = registers[convention.number]
+        name = linux.name(self.arch, number) or f"system call {number}"
+        result = self._call(thread, name, [registers[argument] for argument in convention.arguments])
+        if thread.state == "runnable":
+            if not isinstance(result, int):
+                raise TypeError(f"the handler of {name} returned {result!r}: a result is an int")
+            thread.process.answer(result)
+
+    def _call(self, thread: Thread, name: str, arguments: list[int]) -> int | None:
+        if name not in self._handlers:
+            self.refuse(name)
+            return -Errno.ENOSYS
+        handler, count = self._handlers[name]
+        try:
+            return handler(thread, *arguments[:count])
+        except Refused as refused:
+            return -refused.errno
+
+    def refuse(self, name: str) -> None:
+        """Note that a guest asked for something that is not modelled."""
+        self.unknown[name] = self.unknown.get(name, 0) + 1
+
+    def _wake(self) -> None:
+        for thread in self.threads:
+            if thread.state == "blocked" and thread.until is not None:
+                try:
+                    thread.answer = thread.until()
+                except Refused as refused:
+                    thread.answer = -refused.errno
+                if thread.answer is not None:
+                    thread.state, thread.waits_for, thread.until = "runnable", "", None
+
+    # the table
+
+    def new_task(self, process: Process, parent: Task | None) -> Thread:
+        """The first thread of a new process, on the memory ``process``. Pids and tids count up from 1000."""
+        task = self.tasks[self._next_id] = Task(self, self._next_id, process, parent)
+        return self.new_thread(task)
+
+    def new_thread(self, task: Task) -> Thread:
+        """One more thread of ``task``; whoever asks for it sets its ``cpu``."""
+        thread = Thread(self._next_id, task)
+        self._next_id += 1
+        task.threads.append(thread)
+        return thread
+
+    def end_thread(self, thread: Thread, status: int) -> None:
+        """End a thread; with the last one its process ends, and wait4 will tell ``status``."""
+        task = thread.task
+        if thread.clear_tid:
+            calls.store_quietly(task.process, thread.clear_tid, 0)
+        thread.state, thread.until = "ended", None
+        if all(other.state == "ended" for other in task.threads):
+            self._bury(task, status)
+
+    def end_task(self, task: Task, status: int) -> None:
+        """End a process and all its threads; ``status`` is wait4's word (a fatal signal's number, or code << 8)."""
+        for thread in task.threads:
+            if thread.state != "ended":
+                self.end_thread(thread, status)
+
+    def _bury(self, task: Task, status: int) -> None:
+        task.status = status
+        for child in self.children(task):
+            child.parent = None
+            self._forget_if_orphan(child)
+        self._forget_if_orphan(task)
+        machine = task.process.machine
+        if all(thread.process.machine is not machine for thread in self.threads):
+            self._on_cpu.pop(machine, None)
+
+    def _forget_if_orphan(self, task: Task) -> None:
+        if task.status is not None and task.parent is None and task is not self.main.task:
+            del self.tasks[task.pid]
+
+    def children(self, task: Task) -> list[Task]:
+        """A process's children, ended ones that it has not waited for included."""
+        return [other for other in self.tasks.values() if other.parent is task]
+
+    def reap(self, child: Task) -> int:
+        """Forget an ended child; returns its status."""
+        assert child.status is not None
+        del self.tasks[child.pid]
+        return child.status
+
+
+def _arguments(handler: Handler, most: int) -> int:
+    """How many arguments of the call a handler takes after the thread."""
+    parameters = inspect.signature(handler).parameters.values()
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+        return most
+    named = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return len(named) - 1

@@ -1,0 +1,81 @@
+"""Processes and threads as the kernel counts them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from emu.process import Process
+
+if TYPE_CHECKING:
+    from emu.kernel.kernel import Kernel
+
+State = Literal["runnable", "blocked", "ended"]
+INIT = 1  # the parent of a process whose parent is not known, or has ended
+
+
+@dataclass(frozen=True)
+class Image:
+    """What a process became by execve."""
+
+    path: str
+    argv: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class Task:
+    """What has a pid. ``process`` is its memory, which a vfork child shares with its parent.
+
+    ``image``: what it executed, if it did. ``status``: the word that wait4 stores, once it has ended.
+    """
+
+    kernel: Kernel
+    pid: int
+    process: Process
+    parent: Task | None = None
+    threads: list[Thread] = field(default_factory=list)
+    image: Image | None = None
+    status: int | None = None
+
+    @property
+    def parent_pid(self) -> int:
+        return self.parent.pid if self.parent is not None else INIT
+
+
+@dataclass(eq=False)
+class Thread:
+    """One thread. ``cpu``: its CPU's state while it is not on the CPU (to be asked of the machine while it is).
+
+    ``waits_for`` says in words what a blocked thread is waiting for. ``clear_tid``: where the kernel stores 0 when
+    the thread ends.
+    """
+
+    tid: int
+    task: Task
+    cpu: Any = None
+    state: State = "runnable"
+    waits_for: str = ""
+    clear_tid: int = 0
+    answer: int | None = None  # the result of the call it was blocked in, until it is on the CPU again
+    until: Callable[[], int | None] | None = None
+
+    @property
+    def pid(self) -> int:
+        return self.task.pid
+
+    @property
+    def process(self) -> Process:
+        """Its memory, and the CPU that it shares with everyone in that memory."""
+        return self.task.process
+
+    @property
+    def kernel(self) -> Kernel:
+        return self.task.kernel
+
+    def block(self, waits_for: str, until: Callable[[], int | None]) -> None:
+        """Suspend the thread in its call until ``until`` returns the call's result.
+
+        It is asked before a thread is chosen to run, and may raise `Refused`.
+        """
+        self.state, self.waits_for, self.until = "blocked", waits_for, until
