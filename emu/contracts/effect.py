@@ -6,7 +6,7 @@ must be written, everything that may be, and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from arch.golang import Era
@@ -208,10 +208,9 @@ def carry(role: str, source: str, place: Place, value: int) -> Carry:
     return Carry(role, source, place, value)
 
 
-def same_guards(entry: Entry, gs: Iterable[tuple[str, int]]) -> list[Carry]:
-    """The guard words of some g's, unchanged; ``gs``: (name, address)."""
-    return [
-        Carry("guard", f"{name} at entry", entry.at(g, field, name), entry.field(g, field))
-        for name, g in gs
-        for field in entry.layout.guards
-    ]
+def mirrored(entry: Entry, g: int, source: str) -> list[Carry]:
+    """Under cgo, where g lives in a register, a word of the thread repeats it."""
+    if not entry.facts.get("cgo") or entry.habits.cgo != "mirror":
+        return []
+    place = Place("TLS mirror of g", address=entry.facts["cgo"], size=entry.arch.word)
+    return [carry("g under cgo", source, place, g)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from emu.contracts.effect import Carry, Effect, Entry, Moment, Place, Span, carry
+from emu.contracts.effect import Carry, Effect, Entry, Moment, Place, Span, carry, mirrored
 from emu.contracts.switch import runs
 
 
@@ -141,9 +141,7 @@ def _on_g0(e: Entry, ctxt: int) -> tuple[list[Carry], Span]:
         carries.append(carry("closure context", "ctxt at entry", place, ctxt))
     if e.arch.name in h.jumps:
         carries.append(carry("PC in f", "link at entry", e.register("link"), e.role("link")))
-    if e.facts.get("cgo"):
-        mirror = Place("TLS mirror of g", address=e.facts["cgo"], size=word)
-        carries.append(carry("g under cgo", "m.g0", mirror, e.g0))
+    carries += mirrored(e, e.g0, "m.g0")
     if h.frame and "fp" in e.arch.roles:
         value = e.field(e.g0, "g.sched.bp") if h.frame == "g0" else 0
         source = "g0.sched.bp" if h.frame == "g0" else "0"

@@ -68,9 +68,11 @@ def _hole(e: Entry, function: Function, guard: int) -> str:
     form = e.era.check_form(e.arch, function.frame)
     if e.sp - (0 if form == "small" else function.frame - e.era.guards.small) >= guard:
         return ""
+    if form == "medium":
+        return "the end of the frame wraps below address 0 unseen: no stack may lie in the lowest StackBig bytes"
     special = [name for name, value in e.era.guards.special.items() if value & e.arch.mask == guard]
-    what = special[0] if special else "a guard so far above SP"
-    return f"the check of a huge frame does not see {what}: it knows StackPreempt only, and measures distances"
+    what = special[0] if special else "a guard more than StackGuard above SP, or SP less than the frame"
+    return f"a huge frame's check does not see {what}: it knows StackPreempt, and compares distances"
 
 
 def _untouched(e: Entry, function: Function) -> list[Carry]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emu.contracts.effect import Carry, Effect, Entry, Moment, Place, Span, carry
+from emu.contracts.effect import Carry, Effect, Entry, Moment, Place, Span, carry, mirrored
 
 
 def runs(e: Entry, g: int, name: str, source: str) -> list[Carry]:
@@ -49,7 +49,8 @@ def mcall(e: Entry) -> Effect:
 
 
 def _on_g0(e: Entry, sp: int) -> list[Carry]:
-    return [*runs(e, e.g0, "g0", "m.g0"), carry("g0's SP", "g0.sched.sp", e.register("sp"), sp)]
+    at = [*runs(e, e.g0, "g0", "m.g0"), carry("g0's SP", "g0.sched.sp", e.register("sp"), sp)]
+    return [*at, *mirrored(e, e.g0, "m.g0")]
 
 
 def _save_caller(e: Entry, g: int) -> list[Carry]:
@@ -114,10 +115,7 @@ def _resumed(e: Entry, buf: int, g: int) -> list[Carry]:
         carries += [carry("cleared", "0", e.at(buf, f"gobuf.{field}", "buf"), 0) for field in cleared]
     if e.habits.link_flags and "link" in e.arch.roles:
         carries += [_flag(e, name) for name in e.habits.link_flags]
-    if e.facts.get("cgo") and e.habits.cgo == "mirror":
-        mirror = Place("TLS mirror of g", address=e.facts["cgo"], size=e.arch.word)
-        carries.append(carry("g under cgo", "buf.g", mirror, g))
-    return carries
+    return [*carries, *mirrored(e, g, "buf.g")]
 
 
 def _flag(e: Entry, name: str) -> Carry:

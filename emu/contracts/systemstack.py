@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arch.habits import OnSystem
-from emu.contracts.effect import Carry, Effect, Entry, Moment, Place, Span, carry
+from emu.contracts.effect import Carry, Effect, Entry, Moment, Place, Span, carry, mirrored
 from emu.contracts.switch import runs
 
 _HELPER = 4  # words on the caller's stack for a helper that fills g.sched and its call of abort
@@ -60,7 +60,7 @@ def _switch(e: Entry, h: OnSystem, frame: int) -> Effect:
         carry("g0's SP", "g0.sched.sp", e.register("sp"), sp),
         _closure(e),
         *_frame_pointer(e, own, "own frame" if h.saves_frame == "own" else "unchanged"),
-        *_mirror(e, e.g0, "m.g0"),
+        *mirrored(e, e.g0, "m.g0"),
     ]
     if h.bottom:
         place = Place("return PC under fn", address=e.g0_sp - e.arch.word, size=e.arch.word)
@@ -99,18 +99,11 @@ def _returned(e: Entry, h: OnSystem) -> list[Carry]:
         carry("caller's SP", "SP at entry, where its stack is now", e.register("sp"), sp),
         carry("g.sched is free", "0", _place(e, "sp"), 0),
         *_frame_pointer(e, e.role("fp") if "fp" in e.arch.roles else 0, "frame pointer at entry"),
-        *_mirror(e, curg, "m.curg"),
+        *mirrored(e, curg, "m.curg"),
     ]
     if h.saves_frame == "own" and "fp" in e.arch.roles:
         carries.append(carry("g.sched is free", "0", _place(e, "bp"), 0))
     return carries
-
-
-def _mirror(e: Entry, g: int, source: str) -> list[Carry]:
-    """Under cgo a word of the thread repeats g."""
-    if not e.facts.get("cgo"):
-        return []
-    return [carry("g under cgo", source, Place("TLS mirror of g", address=e.facts["cgo"], size=e.arch.word), g)]
 
 
 def _own_stack(e: Entry, h: OnSystem, frame: int) -> Span:

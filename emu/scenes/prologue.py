@@ -21,7 +21,9 @@ from emu.target import CODE, OUTSIDE_GATES, RUNTIME_GATES, Target, gates
 
 FORMS = ("small", "medium", "huge")
 VAST = 0x7FF_F000
-"""A frame so large that SP less the frame can wrap on a stack that is mapped low."""
+"""The largest frame that is tried, in bytes."""
+LOW = 3 * PAGE
+"""Bytes of each stack that lies so low that SP less a frame can wrap."""
 
 
 def functions(era: Era, arch: Arch, form: str, abi0: bool = False) -> list[Function]:
@@ -36,7 +38,7 @@ def _borders(era: Era, arch: Arch) -> dict[str, list[Function]]:
     return {
         "small": [Function(word, ctxt=True), Function(small, ctxt=True, borders=True)],
         "medium": [Function(small + word, borders=True), Function(medium, ctxt=True, borders=True)],
-        "huge": [Function(medium + word, 2 * word, borders=True), Function(VAST, ctxt=True, borders=True)],
+        "huge": [Function(medium + word, 2 * word, borders=True), Function(VAST, word, ctxt=True, borders=True)],
     }
 
 
@@ -80,11 +82,11 @@ def target(era_name: str, arch_name: str, abi0: bool) -> Target:
 
 @cache
 def world(era_name: str, arch_name: str, abi0: bool = False) -> World:
-    """The world of those functions, with a stack mapped low enough for SP less `VAST` to wrap."""
+    """The world of those functions, with stacks mapped where none should be: so low that SP less the frame wraps."""
     found = World(target(era_name, arch_name, abi0))
-    low = Region("low stack", (VAST - 2 * PAGE) // PAGE * PAGE, 3 * PAGE)
-    found.process.machine.map(low.address, low.size)
-    found.process.regions.append(low)
+    for name, address in (("lowest stack", 0), ("low stack", VAST - 2 * PAGE)):
+        found.process.machine.map(address, LOW)
+        found.process.regions.append(Region(name, address, LOW))
     return found
 
 
@@ -106,29 +108,29 @@ def scenes(w: World, function: Function) -> Iterator[Scene]:
     """The entry states of one function: SP, and the guard word around what the check compares."""
     sp = w.stacks["g"].end - w.stacks["g"].size // 2
     beyond = function.beyond(w.era, w.arch)
-    for label, guard in _guards(w, function, sp - beyond, sp):
+    for label, guard in _guards(w, function, sp, sp - beyond).items():
         yield _scene(w, function, f"guard {label}", sp, guard)
-    if function.frame == VAST:
-        for words in (-1, 0, 1):
-            low = beyond + words * w.arch.word
-            for label, guard in _guards(w, function, low - beyond, low):
-                yield _scene(w, function, f"SP at the frame {words:+d} words, guard {label}", low, guard)
+    if not function.borders or beyond < PAGE // 2:
+        return
+    for place, sp in (("below 0", beyond - w.arch.word), ("at 0", beyond), ("above 0", beyond + w.arch.word)):
+        for label, guard in {**_around(sp - beyond), "0": 0}.items():
+            yield _scene(w, function, f"the frame ends {place}, guard {label}", sp, guard & w.arch.mask)
 
 
-def _guards(w: World, function: Function, limit: int, sp: int) -> Iterator[tuple[str, int]]:
-    """(label, guard word) in words of what is compared, which ``limit`` is; only its neighbours if not ``borders``."""
-    mask, guards = w.arch.mask, w.era.guards
-    found = {"limit - 1": limit - 1, "limit": limit, "limit + 1": limit + 1}
+def _around(limit: int) -> dict[str, int]:
+    """Guard words at what is compared with them, and on either side."""
+    return {"limit - 1": limit - 1, "limit": limit, "limit + 1": limit + 1}
+
+
+def _guards(w: World, function: Function, sp: int, limit: int) -> dict[str, int]:
+    """Label -> guard word: around the limit, and with ``borders`` every value that means something else."""
+    found, guards = _around(limit), w.era.guards
     if function.borders:
         found |= {"0": 0, **guards.special, "all ones": -1}
-    if function.borders and w.era.check_form(w.arch, function.frame) == "huge":
+    if function.borders and w.era.check_form(w.arch, function.frame) == "huge":  # it may measure distances
         top = sp + guards.guard
-        found |= {"SP + StackGuard - 1": top - 1, "SP + StackGuard": top, "SP + StackGuard + 1": top + 1}
-    seen: set[int] = set()
-    for label, value in found.items():
-        if value & mask not in seen:
-            seen.add(value & mask)
-            yield label, value & mask
+        found |= {"SP + StackGuard": top, "SP + StackGuard + 1": top + 1}
+    return {label: value & w.arch.mask for label, value in found.items()}
 
 
 def _scene(w: World, function: Function, label: str, sp: int, guard: int) -> Scene:

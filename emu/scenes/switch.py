@@ -18,8 +18,14 @@ def mcall(world: World) -> Iterator[Scene]:
         w.run_on(w.g0)
         enter(w)
 
+    def enter_cgo(w: World) -> None:
+        enter(w)
+        w.set_cgo()
+
     yield Scene("switch", enter)
     yield Scene("on g0", enter_on_g0)
+    if "link" in world.arch.roles and world.habits.cgo == "mirror":
+        yield Scene("iscgo", enter_cgo, facts={"cgo": world.cgo_mirror})
 
 
 def _fill(w: World, g: int, ctxt: bool) -> None:
