@@ -72,4 +72,5 @@ EXPERIMENTS: dict[str, Experiment] = {
 
 def rows(target: Target) -> list[str]:
     """The rows of a target's column, in the order of the matrix: its routines, then the experiments."""
-    return [*(name for name in target.routines if name in ROUTINES), *(name for name, row in EXPERIMENTS.items() if row.exists(target))]
+    routines = [name for name in target.routines if name in ROUTINES]
+    return [*routines, *(name for name, row in EXPERIMENTS.items() if row.exists(target))]

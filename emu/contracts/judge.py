@@ -198,4 +198,5 @@ def _guards_kept(world: World, before: dict[str, tuple[int, int]], effect: Effec
         if address not in named and world.process.word(address) != value
     }
     found = ", ".join(f"{name} = {value:#x}" for name, value in changed.items()) or "unchanged"
-    return Check("guard words of every g", not changed, "unchanged", found, world.process.machine.recorder.steps, "guard")
+    steps = world.process.machine.recorder.steps
+    return Check("guard words of every g", not changed, "unchanged", found, steps, "guard")

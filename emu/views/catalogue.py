@@ -58,6 +58,7 @@ def print_scenes(names: Sequence[str], as_json: bool, colour: bool | None) -> No
                     continue
                 scenes = [scene.name for scene in ROUTINES[name].scenes(world_of(target))]
                 if as_json:
-                    click.echo(json.dumps({"kind": "scenes", "era": era, "arch": arch, "routine": name, "scenes": scenes}))
+                    row = {"kind": "scenes", "era": era, "arch": arch, "routine": name, "scenes": scenes}
+                    click.echo(json.dumps(row))
                 else:
                     out.print(f"  {era:<7} {arch:<6} {', '.join(scenes)}", markup=False)

@@ -24,6 +24,6 @@ def _record(result: Result) -> dict[str, object]:
     origin = {"file": target.file or None, "go": target.go or None}
     if check is None:
         return {"kind": "absent", **where, **origin}
-    found = {"expected": check.expected, "found": check.found, "step": check.step}
+    found = {"ok": check.ok, "expected": check.expected, "found": check.found, "step": check.step}
     hole = {"hole": check.hole} if check.hole else {}
-    return {"kind": "check", **where, "name": f"{result.scene}: {check.name}", "ok": check.ok, **found, **origin, **hole}
+    return {"kind": "check", **where, "name": f"{result.scene}: {check.name}", **found, **origin, **hole}

@@ -136,6 +136,5 @@ def describe(result: Result) -> str:
     check = result.check
     assert check is not None
     where = f"{result.target.title} {result.target.arch.name} {result.routine}"
-    return (
-        f"FAIL {where}, {result.scene}: {check.name}: expected {check.expected}, found {check.found} (step {check.step})"
-    )
+    found = f"expected {check.expected}, found {check.found} (step {check.step})"
+    return f"FAIL {where}, {result.scene}: {check.name}: {found}"

@@ -42,7 +42,8 @@ def json_lines(run: Run) -> Iterator[str]:
     """One object a step, then how it ended; words as hex strings, sizes and depths in bytes as numbers."""
     for step in run.steps:
         yield json.dumps(_record(run.world, step), ensure_ascii=False)
-    yield json.dumps({"kind": "end", "scene": run.scene, "outcome": run.outcome, "end": run.end, "steps": len(run.steps)})
+    end = {"kind": "end", "scene": run.scene, "outcome": run.outcome, "end": run.end, "steps": len(run.steps)}
+    yield json.dumps(end)
 
 
 def _record(world: World, step: Step) -> dict[str, object]:
