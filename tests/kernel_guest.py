@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import pytest
+
 import arch as arches
 from arch import linux
 from arch.model import Arch
@@ -11,10 +13,15 @@ from asm import source
 from asm.assembler import assemble
 from asm.program import Program
 from asm.statement import Statement
-from emu.kernel import Kernel
+from emu.kernel import Kernel, Outcome, run
 from emu.process import Process, Region
 
 CODE = 0x10000
+STEPS = 20_000
+VFORK = "sys nr.vfork, 0, 0, 0, 0, 0"
+each = pytest.mark.parametrize(
+    "arch", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in arches.ARCHES]
+)
 
 # sys: a system call. keep: its result, stored. child: jump if the result is 0. poke: store a word. keep_sp, keep_tls:
 # SP and the word that the TLS base points at, stored. leave: to the gate. spin: for ever. wait_for: loop till a word
@@ -226,3 +233,9 @@ def _names(arch: Arch, heap: Region, stack: Region) -> dict[str, int]:
 _USED = (
     "write", "getpid", "gettid", "getppid", "fork", "vfork", "clone", "execve", "exit", "exit_group", "wait4", "futex"
 )
+
+
+def finished(guest: Guest, status: int = 0) -> None:
+    """Run a guest to its end; its first process exits with ``status``."""
+    assert run(guest.kernel, STEPS) == Outcome("ended", ())
+    assert guest.kernel.main.task.status == status << 8
