@@ -141,13 +141,15 @@ def _write_barrier(e: Entry, buf: int) -> tuple[Moment, Span]:
     sp = e.sp - frame
     first = sp + e.arch.call.first_argument
     field = e.layout["gobuf.ctxt"] + buf
-    at = (
+    at = [
         carry("slot", "&buf.ctxt", Place("argument 1", address=first, size=e.arch.word), field),
         carry("new value", "0", Place("argument 2", address=first + e.arch.word, size=e.arch.word), 0),
         carry("SP", "room for two arguments", e.register("sp"), sp),
         carry("g", "unchanged", e.g_place, e.g),
-    )
-    return Moment("prewrite", at), Span(sp, frame, "the call of the write barrier")
+    ]
+    if "link" in e.arch.roles:  # for a stack walk from there
+        at.append(carry("link", "link at entry", Place("saved link", address=sp, size=e.arch.word), e.role("link")))
+    return Moment("prewrite", tuple(at)), Span(sp, frame, "the call of the write barrier")
 
 
 def _cgo_call(e: Entry, g: int) -> list[Moment]:
@@ -195,12 +197,7 @@ def gosave(e: Entry) -> Effect:
     if "fp" in e.arch.roles and e.habits.frame_saved:
         saved.append(carry("frame pointer", "frame pointer at entry", e.at(buf, "gobuf.bp", "buf"), e.role("fp")))
     if e.habits.barrier and e.field(buf, "gobuf.ctxt"):
-        written = tuple(
-            Span(item.place.address, item.place.size, "saved before ctxt is looked at")
-            for item in saved if item.place.address is not None
-        )
-        room = 2 * e.arch.word
-        return Effect((Moment("badctxt"),), (*written, Span(e.sp - room, room, "the call of badctxt")))
+        return _stale_ctxt(e, saved)
     back = [
         carry("caller's SP", "SP at entry, return PC popped", e.register("sp"), e.caller_sp),
         *runs(e, e.g, "g", "unchanged"),
@@ -208,3 +205,18 @@ def gosave(e: Entry) -> Effect:
     if "fp" in e.arch.roles and e.habits.frame_saved:
         back.append(carry("frame pointer", "unchanged", e.register("fp"), e.role("fp")))
     return Effect((Moment(e.program.describe(e.return_pc), (*saved, *back)),))
+
+
+def _stale_ctxt(e: Entry, saved: list[Carry]) -> Effect:
+    """gosave over a ctxt that is in use: refused on the caller's stack. All but g has been saved by then."""
+    at = (
+        *(item for item in saved if item.role != "g"),
+        *runs(e, e.g, "g", "unchanged"),
+        carry("SP", "SP at entry", e.register("sp"), e.sp - e.pushed),
+    )
+    spans = [Span(e.sp - e.pushed, e.pushed, "the call of badctxt")]
+    spans += [
+        Span(item.place.address, item.place.size, "saved before ctxt is looked at")
+        for item in saved if item.role == "g" and item.place.address is not None
+    ]
+    return Effect((Moment("badctxt", at),), tuple(spans))

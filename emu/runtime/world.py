@@ -14,6 +14,7 @@ from emu.target import OUTSIDE_GATES, Target
 Kind = Literal["goroutine", "g0", "gsignal"]
 _GAP = 64  # poisoned bytes between two structs
 CGO_OFFSET = 8  # the thread's TLS block has room for g there under cgo, as Go's linker lays it out on arm
+LONE_BIT = 1 << 29  # which no pointer and no poison has: a test that mixes it with another word sees 0
 STACK = 8192  # bytes of every stack that a world starts with
 
 

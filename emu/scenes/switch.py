@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from emu.contracts.judge import Scene
-from emu.runtime.world import World
+from emu.runtime.world import LONE_BIT, World
 
 
 def mcall(world: World) -> Iterator[Scene]:
@@ -35,7 +35,7 @@ def _fill(w: World, g: int, ctxt: bool) -> None:
     w.buf["pc"] = w.code("resumed")
     w.buf["g"] = g
     if w.buf.has("ctxt"):
-        w.buf["ctxt"] = w.function("other") if ctxt else 0
+        w.buf["ctxt"] = LONE_BIT if ctxt else 0
 
 
 def gogo(world: World) -> Iterator[Scene]:
@@ -72,11 +72,13 @@ def gogocall(world: World) -> Iterator[Scene]:
 
 
 def gosave(world: World) -> Iterator[Scene]:
+    looks = world.habits.barrier  # otherwise a ctxt is cleared whatever it is
+
     def enter(w: World, ctxt: int) -> None:
-        if w.buf.has("ctxt"):
+        if looks:
             w.buf["ctxt"] = ctxt
         w.enter("gosave", w.buf.address)
 
     yield Scene("save", lambda w: enter(w, 0))
-    if world.habits.barrier:
-        yield Scene("stale ctxt", lambda w: enter(w, w.function("fn")))
+    if looks:
+        yield Scene("stale ctxt", lambda w: enter(w, LONE_BIT))

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from emu.contracts.judge import Scene
-from emu.runtime.world import Struct, World
+from emu.runtime.world import LONE_BIT, Struct, World
 
 _MOVED = 256  # bytes that the goroutine's stack moves while fn runs
-_STALE = 1 << 29  # a ctxt of one bit, which no pointer and no poison has: a test that mixes them sees 0
 _COPIED = 4  # words that move: a frame of systemstack, its return PC, its argument
 
 
@@ -31,7 +30,7 @@ def systemstack(world: World) -> Iterator[Scene]:
     yield Scene("on gsignal", lambda w: enter(w, w.gsignal))
     yield Scene("wrong g", lambda w: enter(w, w.other))
     if world.habits.system.clean:
-        yield Scene("stale ctxt", lambda w: enter(w, w.g, _STALE))
+        yield Scene("stale ctxt", lambda w: enter(w, w.g, LONE_BIT))
     if "link" in world.arch.roles and world.habits.cgo == "mirror":
         yield Scene("iscgo", enter_cgo, facts={"cgo": world.cgo_mirror})
 
