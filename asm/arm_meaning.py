@@ -57,15 +57,14 @@ def _gathered(name: Mnemonic, read: Decoded) -> tuple[Operand, ...]:
         return (RegList(tuple(registers)),)
     if name.base in _BLOCK and len(registers) == len(operands):
         return Reg(registers[0], "!" if writeback else ""), RegList(tuple(registers[1:]), b"^" in read.flags)
-    for at, operand in enumerate(operands[:-1]):
-        if isinstance(operand, ArmMem) and operand.mode == "post" and at == len(operands) - 2:
-            last = operands[-1]
-            if isinstance(last, Imm):
-                return (*operands[:at], replace(operand, displacement=last.value))
-            if isinstance(last, Reg) and not isinstance(last.amount, str):
-                sign = -1 if last.name.startswith("-") else 1
-                index = last.name.lstrip("-")
-                return (*operands[:at], replace(operand, index=index, sign=sign, shift=last.shift, amount=last.amount))
+    if len(operands) > 1 and isinstance(memory := operands[-2], ArmMem):
+        last = operands.pop()
+        if isinstance(last, Imm):
+            operands[-1] = replace(memory, mode="post", displacement=last.value)
+        elif isinstance(last, Reg) and not isinstance(last.amount, str):
+            sign, index = (-1 if last.name.startswith("-") else 1), last.name.lstrip("-")
+            by = replace(memory, mode="post", index=index, sign=sign)
+            operands[-1] = replace(by, shift=last.shift, amount=last.amount)
     return tuple(operands)
 
 

@@ -15,7 +15,7 @@ _CONDITIONS = {
 }  # fmt: skip
 """A condition as written -> its one name ("" for always)."""
 _FLAGGED = frozenset(
-    "and eor sub rsb add adc sbc rsc orr mov bic mvn lsl lsr asr ror rrx mul mla umull umlal smull smlal".split()  # noqa: SIM905
+    "and eor sub rsb add adc sbc rsc orr mov bic mvn lsl lsr asr ror rrx mul mla umull umlal smull smlal".split()
 )
 _PLAIN = frozenset(
     """
@@ -26,7 +26,7 @@ _PLAIN = frozenset(
     clz rev rev16 revsh rbit sxtb sxth uxtb uxth ubfx sbfx bfi bfc mls usat ssat
     vpush vpop vldr vstr vldm vldmia vldmdb vstm vstmia vstmdb vmov vmrs vmsr
     vadd vsub vmul vdiv vmla vmls vneg vabs vsqrt vcmp vcmpe vcvt vcvtr
-    """.split()  # noqa: SIM905
+    """.split()
 )
 _SAME = {
     "ldmia": "ldm", "ldmfd": "ldm", "ldmea": "ldmdb", "ldmed": "ldmib", "ldmfa": "ldmda", "stmia": "stm",
@@ -58,14 +58,17 @@ def _mnemonics() -> dict[str, Mnemonic]:
     }
 
 
+_TRANSFERS = {"vldr", "vstr", "vpush", "vpop", "vldmia", "vldmdb", "vstmia", "vstmdb"}
 _MNEMONICS = _mnemonics()
 
 
 def mnemonic(text: str) -> Mnemonic | None:
-    """A mnemonic taken apart; None if there is no such one. A data type (``.f64``) stays with the base."""
+    """A mnemonic taken apart; None if there is no such one. A data type (``.f64``) stays with the base if it matters."""
     head, dot, suffix = text.partition(".")
     found = _MNEMONICS.get(head)
     if found is None or not dot:
+        return found
+    if found.base in _TRANSFERS:
         return found
     return found._replace(base=found.base + dot + suffix) if found.base.startswith("v") else None
 

@@ -84,10 +84,14 @@ class Instruction(NamedTuple):
     reach: Callable[[int], Instruction] | None = None
 
 
+EVEX = b"\x62"
+"""The first byte of an encoding that needs AVX-512."""
+
+
 class Decoded(NamedTuple):
     """What Capstone makes of the bytes, and its text for it.
 
-    ``flags``: prefix bytes on x86; ``!`` (writeback) and ``^`` on arm.
+    ``flags``: prefix bytes on x86, EVEX among them; ``!`` (writeback) and ``^`` on arm.
     """
 
     mnemonic: str

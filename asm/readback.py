@@ -10,7 +10,7 @@ import capstone
 from capstone import arm_const, x86_const
 
 from arch.model import Arch
-from asm.operands import ArmMem, Decoded, Imm, Mem, Operand, Reg, Word
+from asm.operands import EVEX, ArmMem, Decoded, Imm, Mem, Operand, Reg, Word
 
 _MODES = {
     ("x86", 32): (capstone.CS_ARCH_X86, capstone.CS_MODE_32),
@@ -61,8 +61,11 @@ class Reader:
         insn = found[0]
         text = f"{insn.mnemonic} {insn.op_str}".strip()
         if self.isa == "x86":
-            return Decoded(insn.mnemonic, tuple(self._x86(o) for o in insn.operands), bytes(insn.prefix), text)
-        flags = b"!" * insn.writeback + b"^" * insn.usermode
+            flags = bytes(insn.prefix).replace(b"\0", b"")
+            if code[len(flags) :].startswith(EVEX) and insn.mnemonic != "bound":
+                flags += EVEX
+            return Decoded(insn.mnemonic, tuple(self._x86(o) for o in insn.operands), flags, text)
+        flags = b"!" * ("!" in text) + b"^" * insn.usermode  # its own flag for writeback is often wrong
         return Decoded(insn.mnemonic, tuple(self._arm(insn)), flags, text)
 
     def _x86(self, o: Any) -> Operand:
@@ -93,7 +96,7 @@ class Reader:
 
     def _arm_memory(self, o: Any, insn: Any) -> ArmMem:
         names, m = self.registers, o.mem
-        mode = "post" if insn.post_index else "pre" if insn.writeback else "offset"
+        mode = "pre" if "]!" in insn.op_str else "offset"
         index = names[m.index]
         sign = -1 if index and o.subtracted else 1
         return ArmMem(names[m.base], index, sign, _SHIFTS.get(o.shift.type, ""), o.shift.value, m.disp, mode)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from asm.operands import Decoded, Imm, Instruction, Mem, Operand, Reg
-from asm.x86_syntax import ALIASES, PREFIXES, REGISTERS, SEGMENTS, SIZE_NAMES
+from asm.operands import EVEX, Decoded, Imm, Instruction, Mem, Operand, Reg
+from asm.x86_syntax import ALIASES, PREFIXES, REGISTERS, SEGMENTS, SIZE_NAMES, STRINGS
 
-_STRINGS = {stem + size for stem in ("movs", "cmps", "stos", "lods", "scas", "ins", "outs") for size in "bwdq"}
-_STACK = {"push", "pop", "call", "ret", "jmp", "lcall", "ljmp", "lret", "enter", "leave", "pushf", "popf"}
+_STACK = {"push", "pop", "call", "ret", "jmp", "lcall", "ljmp", "lret", "enter", "leave", "pushf", "popf", "iret"}
 _WORD_SIZED = {"push", "pop", "call", "jmp"}
 _SHIFTS = {"shl", "shr", "sar", "rol", "ror", "rcl", "rcr"}
 _SWAPPED = {"xchg", "test"}
@@ -24,9 +23,11 @@ _SIZELESS = {
 def differences(insn: Instruction, read: Decoded, *, word: int) -> str | None:
     """Why the encoding does not mean what was written; None if it does."""
     name = _plain(insn.mnemonic)
-    whole_flags = insn.mnemonic in ("pushf", "popf") and read.mnemonic[:-1] == insn.mnemonic
-    if name != _plain(read.mnemonic) and not whole_flags:
+    of_a_word = insn.mnemonic in ("pushf", "popf", "iret") and read.mnemonic[:-1] == insn.mnemonic
+    if name != _plain(read.mnemonic) and not of_a_word:
         return "another instruction"
+    if EVEX in read.flags:
+        return "an encoding that few CPUs have"
     if b"\x66" in read.flags and name in _STACK and not _is_16_bit(insn, word):
         return "16 bits of stack or of address"
     written = _completed(insn, name, read)
@@ -57,7 +58,7 @@ def _is_16_bit(insn: Instruction, word: int) -> bool:
 def _completed(insn: Instruction, name: str, read: Decoded) -> tuple[Operand, ...]:
     """The operands as Capstone counts them: implied ones put in."""
     written = insn.operands
-    if not written and name.rpartition(" ")[2] in _STRINGS and all(_of_string(o) for o in read.operands):
+    if not written and name.rpartition(" ")[2] in STRINGS and all(_of_string(o) for o in read.operands):
         return read.operands
     if name in _SHIFTS and len(written) == 1:
         return (*written, Imm(1))

@@ -39,19 +39,33 @@ _CONDITIONS = (
 )  # fmt: skip
 ALIASES = {
     "sal": "shl", "movabs": "mov", "fwait": "wait", "xlat": "xlatb", "pushal": "pushad", "popal": "popad",
-    "iret": "iretd", "sysretq": "sysret", "retn": "ret", "loopz": "loope", "loopnz": "loopne",
+    "sysretq": "sysret", "retn": "ret", "loopz": "loope", "loopnz": "loopne",
 } | {
     stem + other: stem + first for first, *others in _CONDITIONS for other in others for stem in ("j", "set", "cmov")
 }  # fmt: skip
 """Names of one instruction -> the one name both sides are compared by."""
 
-EXTRA = frozenset(ALIASES) | frozenset(ALIASES.values()) | {"pushf", "popf"}
+EXTRA = frozenset(ALIASES) | frozenset(ALIASES.values()) | {"pushf", "popf", "iret", "pushfd", "popfd", "iretd"}
 """Mnemonics that Capstone has another word for."""
 
 PREFIXES = {"lock": "lock", "rep": "rep", "repe": "rep", "repz": "rep", "repne": "repne", "repnz": "repne"}
 _BRANCHES = {f"j{first}" for first, *_ in _CONDITIONS} | {"jmp", "call", "loop", "loope", "loopne", "jecxz", "jrcxz"}
 
-_FIXED = {"pushf": "9c", "popf": "9d", "movsd": "a5", "rep movsd": "f3a5"}
+_UNSAFE = frozenset(
+    """
+    data16 data32 addr16 addr32 rex64 lock rep repe repne xacquire xrelease
+    lds les lfs lgs lss lgdt sgdt lidt sidt fsetpm montmul
+    xcryptcbc xcryptcfb xcryptctr xcryptecb xcryptofb xsha1 xsha256 xstore
+    """.split()
+)
+"""Lone prefixes, on which Keystone hangs, and instructions that it encodes otherwise than other assemblers do."""
+
+STRINGS = frozenset(
+    stem + size for stem in ("movs", "cmps", "stos", "lods", "scas", "ins", "outs") for size in "bwdq"
+) | {"xlatb"}
+"""Instructions that are written without operands (``movsd`` and ``cmpsd`` have namesakes on vectors)."""
+
+_FIXED = {"pushf": "9c", "popf": "9d", "iret": "cf", "movsd": "a5", "rep movsd": "f3a5"}
 FIXED = {4: _FIXED | {"push cs": "0e", "endbr32": "f30f1efb"}, 8: _FIXED | {"endbr64": "f30f1efa"}}
 """Bytes of a word -> canonical text -> the encoding of what Keystone gets wrong or does not know."""
 
@@ -70,13 +84,18 @@ def parse(text: str, values: Values, *, word: int, known: Collection[str]) -> In
     mnemonic = f"{prefix} {name}" if prefix else name
     if name not in known:
         raise Refused(f"there is no instruction or macro {name}")
+    if name in _UNSAFE:
+        raise Refused(f"{name} cannot be assembled safely")
     operands: list[Operand] = []
     target: int | None = None
     for part in split(rest):
         operand, address = _operand(part, values, word)
         operands.append(operand)
         target = address if target is None else target
-    relative = ALIASES.get(name, name) in _BRANCHES and len(operands) == 1 and isinstance(operands[0], Imm)
+    plain = ALIASES.get(name, name)
+    if plain in STRINGS and operands and not any(isinstance(o, Reg) and o.name.startswith("xmm") for o in operands):
+        raise Refused(f"{name} is written without operands")  # with them, Keystone may crash
+    relative = plain in _BRANCHES and len(operands) == 1 and isinstance(operands[0], Imm)
     if relative:
         _refuse_outside(operands[0], word)
     if word == 8:
