@@ -157,11 +157,12 @@ def _go_on(world: World, scene: Scene, stop: Stop, moment: Moment, answers: Iter
 
 
 def kept_by_callee(world: World) -> set[str]:
-    """Registers that a call leaves as they are: SP, the frame pointer, and where g and m live."""
+    """Registers that a call leaves as they are: SP, and where the era has them the frame pointer, g and m."""
     arch = world.arch
-    kept = {arch.roles["sp"], arch.tls.g_register, arch.roles.get("fp")}
+    kept = {arch.roles["sp"], arch.tls.g_register}
+    kept |= {arch.roles.get("fp")} if world.habits.frame_saved else set()
     kept |= {arch.tls.m_register} if "m" in world.era.tls_slots else set()
-    kept |= {arch.internal.g} if arch.internal else set()
+    kept |= {arch.internal.g} if arch.internal and world.era.internal.get(arch.name) else set()
     return {name for name in kept if name}
 
 
