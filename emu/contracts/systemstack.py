@@ -151,12 +151,11 @@ def _refuse(e: Entry, h: OnSystem, frame: int) -> Effect:
 
 
 def _stale_ctxt(e: Entry, h: OnSystem, frame: int) -> Effect:
-    """g.sched is in use: crash on the goroutine's stack. What is saved may have been written by then."""
+    """g.sched is in use: crash on the goroutine's stack, all but ctxt saved."""
     size = frame + _HELPER * e.arch.word
-    at = (*runs(e, e.g, "g", "unchanged"), Carry("SP", "the caller's stack", e.register("sp"), e.sp, low=e.sp - size))
-    fields = ("pc", "sp", "bp", "lr", "ret")
-    saved = [
-        Span(e.g + e.layout[f"g.sched.{name}"], e.arch.word, "saved before ctxt is looked at")
-        for name in fields if e.has(f"g.sched.{name}")
-    ]
-    return Effect((Moment("abort", at),), (*saved, _own_stack(e, h, frame)))
+    at = (
+        *_saved(e, h, frame, e.sp - frame),
+        *runs(e, e.g, "g", "unchanged"),
+        Carry("SP", "the caller's stack", e.register("sp"), e.sp, low=e.sp - size),
+    )
+    return Effect((Moment("abort", at),), (_own_stack(e, h, frame),))

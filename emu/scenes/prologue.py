@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 
-from arch import stackcheck
+import arch as arches
+from arch import golang, stackcheck
 from arch.golang import Era
 from arch.model import Arch
 from asm import prologue as source
 from asm.assembler import assemble
+from asm.statement import Statement
 from emu.contracts import prologue as contract
 from emu.contracts.judge import Check, Scene, judge, kept_by_callee
 from emu.contracts.prologue import Function
@@ -60,30 +62,43 @@ def _sizes(era: Era, arch: Arch, form: str) -> list[Function]:
 @cache
 def target(era_name: str, arch_name: str, abi0: bool) -> Target:
     """The functions of all forms, assembled: a program of its own whose routines they are."""
-    import arch as arches
-    from arch import golang
-
     era, arch = golang.era(era_name), arches.get(arch_name)
-    listed = [f for form in FORMS for f in functions(era, arch, form, abi0)]
+    return assembled(era, arch, abi0, statements(era, arch, abi0))
+
+
+def statements(era: Era, arch: Arch, abi0: bool) -> list[Statement]:
+    """The functions of all forms."""
     jump = source.JUMP[arch.isa]
     text = "".join(
         source.splittable(
             era, arch, f.name, f.frame, args=f.args, ctxt=f.ctxt, abi0=f.abi0, body=f"    {jump} {f.body}"
         )
-        for f in listed
+        for f in _listed(era, arch, abi0)
     )
-    entries = tuple(name for name in era.routines[arch.name] if name.startswith("morestack"))
-    names = (*RUNTIME_GATES, *OUTSIDE_GATES, *entries, *(f.body for f in listed))
-    program = assemble(
-        source.statements(text, "prologue", era, arch), arch, base=CODE, names=era.names(arch), gates=gates(names)
-    )
+    return source.statements(text, "prologue", era, arch)
+
+
+def _listed(era: Era, arch: Arch, abi0: bool) -> list[Function]:
+    return [f for form in FORMS for f in functions(era, arch, form, abi0)]
+
+
+def assembled(era: Era, arch: Arch, abi0: bool, listed: Sequence[Statement]) -> Target:
+    """A target out of statements that stand for those functions."""
+    entries = (name for name in era.routines[arch.name] if name.startswith("morestack"))
+    names = (*RUNTIME_GATES, *OUTSIDE_GATES, *entries, *(f.body for f in _listed(era, arch, abi0)))
+    program = assemble(listed, arch, base=CODE, names=era.names(arch), gates=gates(names))
     return Target(arch, era, program, dict(program.symbols), {})
 
 
 @cache
 def world(era_name: str, arch_name: str, abi0: bool = False) -> World:
-    """The world of those functions, with stacks mapped where none should be: so low that SP less the frame wraps."""
-    found = World(target(era_name, arch_name, abi0))
+    """The world of an era's functions."""
+    return world_of(target(era_name, arch_name, abi0))
+
+
+def world_of(target: Target) -> World:
+    """A world with stacks mapped where none should be: so low that SP less the frame wraps."""
+    found = World(target)
     for name, address in (("lowest stack", 0), ("low stack", VAST - 2 * PAGE)):
         found.process.machine.map(address, LOW)
         found.process.regions.append(Region(name, address, LOW))
