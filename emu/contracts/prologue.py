@@ -13,10 +13,11 @@ from emu.contracts.effect import Carry, Effect, Entry, Moment, Place, Span, carr
 
 @dataclass(frozen=True)
 class Function:
-    """A function with a stack check and nothing in it.
+    """A function with a stack check, its body a gate.
 
     ``frame``, ``args``: bytes. ``ctxt``: it uses its closure context. ``abi0``: stack ABI where there is another.
-    ``borders``: it is tried with every guard word; else with the two that its limit lies between.
+    ``borders``: it is tried with every guard word; else with those around its limit. ``symbol``: its name, where it
+    is not one of ours; ``spills``: words above its return PC that it may keep arguments in while the stack grows.
     """
 
     frame: int
@@ -24,14 +25,17 @@ class Function:
     ctxt: bool = False
     abi0: bool = False
     borders: bool = False
+    symbol: str = ""
+    spills: int = 0
 
     @property
     def name(self) -> str:
-        """Its symbol; ``body`` is the gate behind the check."""
-        return f"frame{self.frame}_args{self.args}"
+        """Its symbol."""
+        return self.symbol or f"frame{self.frame}_args{self.args}"
 
     @property
     def body(self) -> str:
+        """The gate behind the check."""
         return f"in_{self.name}"
 
     def beyond(self, era: Era, arch: Arch) -> int:
@@ -53,8 +57,11 @@ def of(function: Function) -> Callable[[Entry], Effect]:
             at_body = Moment(function.body, tuple(_untouched(e, function)))
             return Effect((at_body,), hole=_hole(e, function, guard))
         called = Moment(_entry(e, function).entry, tuple(_called(e, function)), comes_back=False)
-        span = Span(e.sp - e.pushed, e.pushed, "the call of morestack")
-        return Effect((called, Moment(function.body, tuple(_grown(e, function)))), (span,))
+        spans = (
+            Span(e.sp - e.pushed, e.pushed, "the call of morestack"),
+            Span(e.caller_sp, function.spills * e.arch.word, "arguments that came in registers"),
+        )
+        return Effect((called, Moment(function.body, tuple(_grown(e, function)))), spans)
 
     return contract
 
@@ -86,12 +93,11 @@ def _registers(e: Entry, function: Function, free: set[str]) -> list[Carry]:
     roles = {register: role for role, register in e.arch.roles.items()}
     free = {*free, *(e.arch.roles[role] for role in ("sp", "pc", "flags"))}
     mirror, carries = e.g_mirror, []
-    if mirror is not None and function.abi0:  # it can't be trusted at entry, and is loaded from its home
-        assert mirror.register is not None and e.arch.internal is not None
-        free.add(mirror.register)
-        carries.append(carry("g", "TLS.g", mirror, e.g))
     if mirror is not None and e.arch.internal is not None:
         carries.append(carry("zero", "0", Place("zero register", e.arch.internal.zero), 0))
+        if function.abi0:  # it can't be trusted at entry, and is loaded from its home
+            free.add(e.arch.internal.g)
+            carries.append(carry("g", "TLS.g", mirror, e.g))
     for register in e.arch.registers:
         if register not in free:
             place = Place(roles.get(register, register), register)
