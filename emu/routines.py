@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 
 from arch.golang import VARIANTS
 from emu.contracts import growth as growth_contracts
@@ -62,9 +61,7 @@ ROUTINES: dict[str, Routine] = {
 }
 
 EXPERIMENTS: dict[str, Experiment] = {
-    f"prologue-{form}{suffix}": Experiment(
-        partial(prologues.run, form=form, abi0=abi0), partial(prologues.exists, abi0=abi0)
-    )
+    f"prologue-{form}{suffix}": Experiment(prologues.row(form, abi0), prologues.exists(abi0))
     for abi0, suffix in ((False, ""), (True, "-abi0"))
     for form in prologues.FORMS
 }

@@ -105,18 +105,24 @@ def world_of(target: Target) -> World:
     return found
 
 
-def exists(target: Target, abi0: bool) -> bool:
+def exists(abi0: bool) -> Callable[[Target], bool]:
     """Whether a target has such rows: checks are ours, and a second ABI is there or not."""
-    return not target.file and (not abi0 or bool(target.era.internal.get(target.arch.name)))
+    return lambda target: not target.file and (not abi0 or bool(target.era.internal.get(target.arch.name)))
 
 
-def run(target: Target, form: str, abi0: bool) -> Iterator[tuple[str, Check]]:
-    """The checks of one row: (scene, check)."""
-    w = world(target.era.name, target.arch.name, abi0)
-    for function in functions(target.era, target.arch, form, abi0):
-        for scene in scenes(w, function):
-            for found in judge(w, scene, contract.of(function)):
-                yield scene.name, found
+def row(form: str, abi0: bool) -> Callable[[Target], Iterator[tuple[str, Check]]]:
+    """What runs one row of the matrix: (scene, check)."""
+
+    def run(target: Target) -> Iterator[tuple[str, Check]]:
+        w = world(target.era.name, target.arch.name, abi0)
+        for function in functions(target.era, target.arch, form, abi0):
+            for scene in scenes(w, function):
+                for found in judge(w, scene, contract.of(function)):
+                    yield scene.name, found
+
+    of = "stack-ABI functions" if abi0 else "functions"
+    run.__doc__ = f"The stack check of {of} with a {form} frame: it calls morestack exactly when the frame does not fit."
+    return run
 
 
 def scenes(w: World, function: Function) -> Iterator[Scene]:
