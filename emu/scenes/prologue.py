@@ -120,8 +120,8 @@ def row(form: str, abi0: bool) -> Callable[[Target], Iterator[tuple[str, Check]]
                 for found in judge(w, scene, contract.of(function)):
                     yield scene.name, found
 
-    of = "stack-ABI functions" if abi0 else "functions"
-    run.__doc__ = f"The stack check of {of} with a {form} frame: it calls morestack exactly when the frame does not fit."
+    whose = "stack-ABI functions" if abi0 else "functions"
+    run.__doc__ = f"The stack check of {whose} with a {form} frame: it calls morestack when the frame does not fit."
     return run
 
 
