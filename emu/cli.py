@@ -98,7 +98,7 @@ def check(
 
             print_explained(out, kept)
         summary = print_matrix(out, kept)
-    sys.exit(FAILED if summary.failed else HOLDS)
+    sys.exit(FAILED if summary.failed else HOLDS if summary.checks else NOTHING)
 
 
 @cli.command()

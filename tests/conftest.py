@@ -15,7 +15,9 @@ def go_version(request: pytest.FixtureRequest) -> str:
     return version
 
 
-@pytest.fixture(scope="session", params=toolchain.GOARCHES)
+@pytest.fixture(
+    scope="session", params=[pytest.param(name, marks=getattr(pytest.mark, name)) for name in toolchain.GOARCHES]
+)
 def goarch(request: pytest.FixtureRequest) -> str:
     """An architecture by its Go name."""
     name: str = request.param

@@ -85,7 +85,8 @@ def print_matrix(console: Console, results: Iterable[Result]) -> Summary:
         summary.add(result)
     for title in dict.fromkeys(title for title, _ in columns):
         arches = [arch for t, arch in columns if t == title]
-        console.print(_table(title, {arch: columns[title, arch] for arch in arches}))
+        console.print(Text(title, "bold"), soft_wrap=True)  # not the table's own: that would be broken at its width
+        console.print(_table({arch: columns[title, arch] for arch in arches}))
     for hole in _holes(kept):
         console.print(hole, style="yellow", soft_wrap=True, markup=False)
     for failure in summary.failures:
@@ -94,8 +95,8 @@ def print_matrix(console: Console, results: Iterable[Result]) -> Summary:
     return summary
 
 
-def _table(title: str, by_arch: dict[str, list[Result]]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+def _table(by_arch: dict[str, list[Result]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("routine")
     cells: dict[str, dict[str, Cell]] = {}
     for arch, results in by_arch.items():
