@@ -11,7 +11,6 @@ from emu.kernel.errors import Refused
 from emu.kernel.table import Image, Task, Thread
 from emu.process import Process
 
-_MOST_BYTES = 0x7FFF_F000  # one write moves no more
 _PATH, _TEXT, _TEXTS = 4096, 32 * 4096, 1024  # bytes of a path and of an argument, number of arguments
 _NO_HANG = 1
 # Flags of clone that are modelled. What FS, FILES and SYSVSEM share is not: there is none of it.
@@ -177,7 +176,7 @@ def write(thread: Thread, descriptor: int, address: int, size: int) -> int:
     output = thread.kernel.output.get(_int(descriptor))
     if output is None:
         raise Refused(Errno.EBADF)
-    data = memory.load(thread.process, address, min(size, _MOST_BYTES))
+    data = memory.load(thread.process, address, size)
     output += data
     return len(data)
 

@@ -10,11 +10,9 @@ from emu.machine import PAGE
 from emu.process import Process
 
 
-def _pages(process: Process, address: int, size: int) -> Iterator[tuple[int, int]]:
-    """A range cut at page borders: (address, size). Refused when it leaves the address space."""
+def _pages(address: int, size: int) -> Iterator[tuple[int, int]]:
+    """A range cut at page borders: (address, size)."""
     end = address + size
-    if end > process.arch.mask + 1:
-        raise Refused(Errno.EFAULT)
     while address < end:
         border = min(end, (address // PAGE + 1) * PAGE)
         yield address, border - address
@@ -24,7 +22,7 @@ def _pages(process: Process, address: int, size: int) -> Iterator[tuple[int, int
 def load(process: Process, address: int, size: int) -> bytes:
     """``size`` bytes of the guest. A page at a time: an absurd size fails at the first page that is not there."""
     try:
-        return b"".join(process.machine.read(start, count) for start, count in _pages(process, address, size))
+        return b"".join(process.machine.read(start, count) for start, count in _pages(address, size))
     except ValueError:
         raise Refused(Errno.EFAULT) from None
 

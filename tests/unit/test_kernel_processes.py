@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 from kernel_guest import STEPS, VFORK, Guest, each, finished
 
 from arch import linux
 from arch.linux import Clone, Errno
 from emu.kernel import Image, Outcome, Task, Thread, run
+from emu.machine import Machine
 
 # fork: memory is copied
 
@@ -79,6 +83,31 @@ def test_an_orphan_belongs_to_init(arch: str) -> None:
     finished(guest, 5)
     assert guest.kernel.output[1] == b"\1"
     assert list(guest.kernel.tasks) == [1000]
+
+
+@each
+def test_a_child_that_nobody_waits_for_is_forgotten_with_its_memory(arch: str) -> None:
+    guest = Guest(arch, """
+        sys nr.fork, 0, 0, 0, 0, 0
+        child .child
+        wait_for .never, slot.0, 1
+    .child:
+        sys nr.getpid, 0, 0, 0, 0, 0
+        sys nr.exit, 0, 0, 0, 0, 0
+    """)
+    machines: list[weakref.ref[Machine]] = []
+
+    @guest.kernel.syscall("getpid")
+    def getpid(thread: Thread) -> int:
+        machines.append(weakref.ref(thread.process.machine))
+        return thread.pid
+
+    assert run(guest.kernel, STEPS).kind == "budget"
+    assert list(guest.kernel.tasks) == [1000, 1001]
+    guest.kernel.end_task(guest.kernel.main.task, 0)
+    assert list(guest.kernel.tasks) == [1000]
+    gc.collect()
+    assert [machine() for machine in machines] == [None]
 
 
 @each
@@ -246,6 +275,8 @@ def test_a_thread_has_its_own_stack_and_tls_and_shares_the_rest(arch: str) -> No
         sys nr.clone, {int(flags):#x}, spare, slot.5, {fourth}, {fifth}
         child .second
         keep slot.0
+        keep_sp slot.13
+        keep_tls slot.14
         wait_for .wait3, slot.4, 1
         sys nr.exit, 0, 0, 0, 0, 0
     .second:
@@ -274,6 +305,8 @@ def test_a_thread_has_its_own_stack_and_tls_and_shares_the_rest(arch: str) -> No
     assert guest.status(6) == 0
     assert guest.process.word(guest.names["slot.1"]) == guest.names["spare"]
     assert guest.process.word(guest.names["slot.2"]) == guest.names["tls.2"]
+    assert guest.process.word(guest.names["slot.13"]) == guest.names["stack"]
+    assert guest.process.word(guest.names["slot.14"]) == guest.names["tls.1"]
     assert [guest.slot(3), guest.slot(8)] == [1000, 1]
 
 
