@@ -20,7 +20,7 @@ from asm.assembler import assemble
 from asm.program import Program, Segment
 from asm.statement import Statement, scan
 
-_FRAMED = re.compile(r"(?m)(^|;)(\s*)((?:set_)?argument)\s+")
+_FRAMED = re.compile(r"(?m)(^|[;:])(\s*)((?:set_)?argument)\s+")
 _NAMED = re.compile(r"\b(?:invoke|code)\s+([A-Za-z_]\w*)")
 _NUMBER = re.compile(r"\bSYS_(\w+)")
 _STEP = 16  # bytes from one gate to the next
@@ -102,9 +102,10 @@ def text(function: Function, era: Era, arch: Arch, habits: Habits) -> str:
 
 
 @cache
-def _macros(arch: str, isa: str) -> list[Statement]:
+def _macros(era: str, arch: str, isa: str) -> list[Statement]:
+    """The stack checks of an era, and the words of the guests."""
     path = resources.files("asm").joinpath("guest", f"{arch}.s")
-    return scan(path.read_text(encoding="utf-8"), f"asm/guest/{arch}.s", isa)
+    return [*source.macros(era, arch), *scan(path.read_text(encoding="utf-8"), f"asm/guest/{arch}.s", isa)]
 
 
 def build(
@@ -142,7 +143,7 @@ def build(
 
 def _statements(functions: Iterable[Function], era: Era, arch: Arch, habits: Habits) -> list[Statement]:
     """All functions, each under its own name as file, so that an error names the function and its line."""
-    macros = [*source.macros(era.name, arch.name), *_macros(arch.name, arch.isa)]
+    macros = _macros(era.name, arch.name, arch.isa)
     texts = ((function.name, text(function, era, arch, habits)) for function in functions)
     return [line for name, whole in texts for line in source.parse(whole, name, arch, macros=macros)]
 

@@ -110,6 +110,10 @@ class Machine:
         protection |= unicorn.UC_PROT_EXEC if executable else 0
         self._uc.mem_map(address, size, protection)
 
+    def unmap(self, address: int, size: int) -> None:
+        """Take whole pages away: whoever touches them faults."""
+        self._uc.mem_unmap(address, size)
+
     def read(self, address: int, size: int) -> bytes:
         """Guest memory; ValueError if it is not mapped."""
         try:

@@ -33,6 +33,14 @@
     mov dword ptr [esp + \slot * 4], eax
 .endm
 
+.macro get_far slot                             // the same for slots of any number
+    mov eax, dword ptr [esp + \slot * 4]
+.endm
+
+.macro put_far slot
+    mov dword ptr [esp + \slot * 4], eax
+.endm
+
 .macro plus slot                                // acc += slot
     add eax, dword ptr [esp + \slot * 4]
 .endm

@@ -47,6 +47,14 @@
     mov qword ptr [rsp + \slot * 8], rax
 .endm
 
+.macro get_far slot                             // the same for slots of any number
+    mov rax, qword ptr [rsp + \slot * 8]
+.endm
+
+.macro put_far slot
+    mov qword ptr [rsp + \slot * 8], rax
+.endm
+
 .macro plus slot                                // acc += slot
     add rax, qword ptr [rsp + \slot * 8]
 .endm

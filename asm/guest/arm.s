@@ -2,7 +2,7 @@
 //
 // A machine with one accumulator (r0) and numbered words of the frame, slots; slot 0 comes first in the
 // area of outgoing arguments, above the saved link. r1 and r11 are scratch. frame: all bytes below sp at
-// entry, the saved link counted. Offsets may be larger than a load can take: they go through r11.
+// entry, the saved link counted. An offset of 4096 or more goes through r11: the words with _far, and arguments.
 //
 //      |    argument 1    |  entry sp + 8
 //      |    argument 0    |  entry sp + 4
@@ -32,18 +32,25 @@
 .endm
 
 .macro get slot                                 // acc = slot
+    ldr r0, [sp, #\slot * 4 + 4]
+.endm
+
+.macro put slot                                 // slot = acc
+    str r0, [sp, #\slot * 4 + 4]
+.endm
+
+.macro get_far slot                             // the same for slots of any number
     ldr r11, =(\slot * 4 + 4)
     ldr r0, [sp, r11]
 .endm
 
-.macro put slot                                 // slot = acc
+.macro put_far slot
     ldr r11, =(\slot * 4 + 4)
     str r0, [sp, r11]
 .endm
 
 .macro plus slot                                // acc += slot
-    ldr r11, =(\slot * 4 + 4)
-    ldr r11, [sp, r11]
+    ldr r11, [sp, #\slot * 4 + 4]
     add r0, r0, r11
 .endm
 
@@ -53,8 +60,7 @@
 .endm
 
 .macro address slot                             // acc = address of slot
-    ldr r11, =(\slot * 4 + 4)
-    add r0, sp, r11
+    add r0, sp, #\slot * 4 + 4
 .endm
 
 .macro code function                            // acc = address of a function's code
@@ -85,8 +91,7 @@
 .endm
 
 .macro unless_equal slot, label                 // to label if acc is not slot
-    ldr r11, =(\slot * 4 + 4)
-    ldr r11, [sp, r11]
+    ldr r11, [sp, #\slot * 4 + 4]
     cmp r0, r11
     bne \label
 .endm
