@@ -83,10 +83,10 @@ def judge(
         ))
         if not reached:
             break
-        checks.extend(_judge_moment(world, moment, step))
+        checks.extend(judge_moment(world, moment, step))
         if number + 1 < len(effect.moments):
             _go_on(world, scene, stop, moment, answers)
-    checks.append(_nothing_else(world, effect))
+    checks.append(nothing_else(world, effect))
     checks.append(_guards_kept(world, guards, effect))
     return checks
 
@@ -105,7 +105,7 @@ def name_of(world: World, stop: Stop) -> str:
     return "no end within the budget"
 
 
-def _judge_moment(world: World, moment: Moment, step: int) -> Iterator[Check]:
+def judge_moment(world: World, moment: Moment, step: int) -> Iterator[Check]:
     registers = world.process.machine.registers()
     sp = registers[world.arch.roles["sp"]]
     aligned = sp % world.arch.word == 0
@@ -166,7 +166,7 @@ def kept_by_callee(world: World) -> set[str]:
     return {name for name in kept if name}
 
 
-def _nothing_else(world: World, effect: Effect) -> Check:
+def nothing_else(world: World, effect: Effect) -> Check:
     """Every byte written must be one that the contract names."""
     allowed = [(span.address, span.address + span.size) for span in effect.may_write]
     for moment in effect.moments:
