@@ -205,8 +205,12 @@ def asm_(file: str, arch: str, era: str | None, base: str, as_json: bool) -> Non
 
 def main() -> None:
     """The command ``stackcarry``: bad input ends with one line on stderr and the exit code of its kind."""
-    from emu.errors import BadInput
+    import signal
 
+    from emu.errors import BadInput
+    from emu.interrupt import INTERRUPT
+
+    signal.signal(signal.SIGINT, INTERRUPT.handle)
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Abort:

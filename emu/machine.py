@@ -16,6 +16,7 @@ from unicorn import arm_const, x86_const
 from unicorn.unicorn_py3.unicorn import uclib
 
 from arch.model import Arch
+from emu.interrupt import INTERRUPT
 from emu.recorder import Recorder
 
 PAGE = 0x1000
@@ -183,13 +184,16 @@ class Machine:
         return twin
 
     def run(self, steps: int) -> Stop:
-        """Run from the current PC for at most ``steps`` instructions."""
+        """Run from the current PC for at most ``steps`` instructions. Raises KeyboardInterrupt if one was asked for."""
         if steps <= 0:
             return Stop("budget", self._pc())
         self._pending = None
+        INTERRUPT.running = True
         error = _start(self._uc._uch, self._pc(), _NEVER, 0, steps)
-        if self.recorder.failure is not None:
-            raise self.recorder.failure
+        INTERRUPT.running = False
+        if INTERRUPT.asked:
+            INTERRUPT.asked = False
+            raise KeyboardInterrupt
         return self._why(error)
 
     def _pc(self) -> int:

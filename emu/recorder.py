@@ -15,6 +15,7 @@ import unicorn
 from unicorn.unicorn_py3.unicorn import uclib
 
 from arch.model import Arch
+from emu.interrupt import INTERRUPT
 
 _STEP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p)
 _ACCESS = ctypes.CFUNCTYPE(
@@ -25,6 +26,7 @@ _read_batch = _lib.uc_reg_read_batch
 _read_batch.restype = ctypes.c_int
 _hook_add = _lib.uc_hook_add
 _hook_add.restype = ctypes.c_int
+_lib.uc_emu_stop.argtypes = (ctypes.c_void_p,)
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,6 @@ class Recorder:
         self._count = ctypes.c_int(count)
         self.rows_wanted = False
         self.reads_wanted = False
-        self.failure: BaseException | None = None
         self.clear()
         self._callbacks = (_STEP(self._on_step), _ACCESS(self._on_access))
         self._add(unicorn.UC_HOOK_CODE, self._callbacks[0])
@@ -80,6 +81,9 @@ class Recorder:
         self.accesses: list[Access] = []
 
     def _on_step(self, _uc: int, _address: int, _size: int, _data: int) -> None:
+        if INTERRUPT.asked:
+            _lib.uc_emu_stop(self._handle)
+            return
         self.steps += 1
         if self.rows_wanted:
             _read_batch(self._handle, self._ids, self._pointers, self._count)
