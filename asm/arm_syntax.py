@@ -63,7 +63,7 @@ _MNEMONICS = _mnemonics()
 
 
 def mnemonic(text: str) -> Mnemonic | None:
-    """A mnemonic taken apart; None if there is no such one. A data type (``.f64``) stays with the base if it matters."""
+    """A mnemonic taken apart; None if there is none. A data type (``.f64``) stays with the base if it matters."""
     head, dot, suffix = text.partition(".")
     found = _MNEMONICS.get(head)
     if found is None or not dot:
@@ -218,13 +218,16 @@ def _literal(parts: list[str], name: Mnemonic, values: Values) -> list[Operand] 
 
 
 def _show(operand: Operand, hashed: bool) -> str:
-    """The canonical text of an operand; ``hashed``: numbers carry their #."""
+    """The canonical text of an operand; ``hashed``: numbers carry their #.
+
+    Numbers are hex: for decimal ones Keystone reads stray memory.
+    """
     if isinstance(operand, Reg):
         if operand.shift == "!":
             return operand.name + "!"
         if operand.shift == "rrx":
             return f"{operand.name}, rrx"
-        amount = operand.amount if isinstance(operand.amount, str) else f"#{operand.amount}"
+        amount = operand.amount if isinstance(operand.amount, str) else f"#{operand.amount:#x}"
         return f"{operand.name}, {operand.shift} {amount}" if operand.shift else operand.name
     if isinstance(operand, Imm):
         return f"#{operand.value:#x}" if hashed else hex(operand.value)
@@ -235,10 +238,10 @@ def _show(operand: Operand, hashed: bool) -> str:
     assert isinstance(operand, ArmMem)
     offset = f", #{operand.displacement:#x}" if operand.displacement else ""
     if operand.index:
-        shift = {"": "", "rrx": ", rrx"}.get(operand.shift, f", {operand.shift} #{operand.amount}")
+        shift = {"": "", "rrx": ", rrx"}.get(operand.shift, f", {operand.shift} #{operand.amount:#x}")
         offset = f", {'-' if operand.sign < 0 else ''}{operand.index}{shift}"
     if operand.mode == "post":
-        return f"[{operand.base}]{offset or ', #0'}"
+        return f"[{operand.base}]{offset or ', #0x0'}"
     return f"[{operand.base}{offset}]{'!' * (operand.mode == 'pre')}"
 
 

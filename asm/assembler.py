@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from arch.model import Arch
 from asm import readback
@@ -56,7 +57,7 @@ class _Engine:
 
         kinds = {"x86": keystone.KS_ARCH_X86, "arm": keystone.KS_ARCH_ARM}
         modes = {"x86": {32: keystone.KS_MODE_32, 64: keystone.KS_MODE_64}, "arm": {32: keystone.KS_MODE_ARM}}
-        self.keystone = keystone.Ks(kinds[arch.isa], modes[arch.isa][arch.bits])
+        self.fresh = partial(keystone.Ks, kinds[arch.isa], modes[arch.isa][arch.bits])
         self.failure = keystone.KsError
         self.reader = readback.reader(arch)
         self.isa = isa(arch, self.reader.mnemonics())
@@ -81,8 +82,7 @@ class _Engine:
         return found
 
     def _encode(self, insn: Instruction, address: int) -> bytes:
-        fixed = self.isa.fixed.get(insn.text)
-        code = bytes.fromhex(fixed) if fixed else self._ask(insn, address)
+        code = insn.code or self._ask(insn, address)
         read = self.reader.read(code, address)
         if read is None:
             raise Refused(f"its encoding {code.hex(' ')} is not one instruction")
@@ -92,10 +92,13 @@ class _Engine:
         return code
 
     def _ask(self, insn: Instruction, address: int) -> bytes:
-        """Keystone's bytes. It may return None without an error, too."""
+        """Keystone's bytes. It may return None without an error, too.
+
+        Each question gets a Keystone of its own: for its second warning one reads text that is freed by then.
+        """
         try:
             with _silence():
-                code, _ = self.keystone.asm(insn.text, address, True)
+                code, _ = self.fresh().asm(insn.text, address, True)
         except self.failure as problem:
             reason = str(problem).partition(" (KS_")[0].lower()
             raise Refused(f"there is no such instruction ({reason}){self.isa.hint(insn)}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import NamedTuple
 
@@ -12,14 +12,13 @@ from asm.operands import Decoded, Instruction, Values
 
 
 class Isa(NamedTuple):
-    """``registers``: every name of one. ``fixed``: canonical text -> hex bytes that are ours, not Keystone's.
+    """``registers``: every name of one.
 
     ``parse``: a statement's text -> Instruction. ``differences``: why bytes do not mean an instruction, or None.
     ``hint``: what may be wrong with an instruction that does not exist.
     """
 
     registers: Collection[str]
-    fixed: Mapping[str, str]
     parse: Callable[[str, Values], Instruction]
     differences: Callable[[Instruction, Decoded], str | None]
     hint: Callable[[Instruction], str]
@@ -28,11 +27,10 @@ class Isa(NamedTuple):
 def isa(arch: Arch, mnemonics: frozenset[str]) -> Isa:
     """The instruction set of an architecture; ``mnemonics``: the names Capstone knows in it."""
     if arch.isa == "arm":
-        return Isa(arm_syntax.REGISTERS, {}, arm_syntax.parse, arm_meaning.differences, arm_syntax.hint)
+        return Isa(arm_syntax.REGISTERS, arm_syntax.parse, arm_meaning.differences, arm_syntax.hint)
     word = arch.word
     return Isa(
         registers=x86_syntax.REGISTERS[word],
-        fixed=x86_syntax.FIXED[word],
         parse=partial(x86_syntax.parse, word=word, known=mnemonics | x86_syntax.EXTRA),
         differences=partial(x86_meaning.differences, word=word),
         hint=x86_syntax.hint,

@@ -72,6 +72,7 @@ Operand: TypeAlias = Reg | Imm | Mem | ArmMem | RegList | Word
 class Instruction(NamedTuple):
     """A parsed statement. ``text`` goes to the engine; ``relative``: the bytes depend on the address.
 
+    ``code``: bytes that are ours, where Keystone's would be wrong or it has none.
     ``reach``: set where an operand is relative to the instruction's end; takes the length of the bytes and gives
     the instruction with the right displacement. ``ends``: control never runs on to the next instruction.
     """
@@ -82,6 +83,7 @@ class Instruction(NamedTuple):
     relative: bool = False
     ends: bool = False
     reach: Callable[[int], Instruction] | None = None
+    code: bytes = b""
 
 
 EVEX = b"\x62"

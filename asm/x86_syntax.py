@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from asm import expr
@@ -66,7 +66,7 @@ STRINGS = frozenset(
 """Instructions that are written without operands (``movsd`` and ``cmpsd`` have namesakes on vectors)."""
 
 _FIXED = {"pushf": "9c", "popf": "9d", "iret": "cf", "movsd": "a5", "rep movsd": "f3a5"}
-FIXED = {4: _FIXED | {"push cs": "0e", "endbr32": "f30f1efb"}, 8: _FIXED | {"endbr64": "f30f1efa"}}
+_OURS = {4: _FIXED | {"push cs": "0e", "endbr32": "f30f1efb"}, 8: _FIXED | {"endbr64": "f30f1efa"}}
 """Bytes of a word -> canonical text -> the encoding of what Keystone gets wrong or does not know."""
 
 _ADDRESSING = {
@@ -100,7 +100,8 @@ def parse(text: str, values: Values, *, word: int, known: Collection[str]) -> In
         _refuse_outside(operands[0], word)
     if word == 8:
         _refuse_high_byte(operands)
-    insn = Instruction(mnemonic, tuple(operands), _canonical(mnemonic, operands, word), relative)
+    text = _canonical(mnemonic, operands, word)
+    insn = Instruction(mnemonic, tuple(operands), text, relative, code=_ours(text, operands, word))
     if target is None:
         return insn
     start = target - values.address
@@ -216,8 +217,22 @@ def _refuse_high_byte(operands: Collection[Operand]) -> None:
 
 
 def _canonical(mnemonic: str, operands: Collection[Operand], word: int) -> str:
-    """The text that is handed to Keystone."""
+    """The text that is handed to Keystone. Numbers are hex: for decimal ones it reads stray memory."""
     return f"{mnemonic} {', '.join([_show(o, word) for o in operands])}" if operands else mnemonic
+
+
+def _ours(text: str, operands: Sequence[Operand], word: int) -> bytes:
+    """The bytes of what Keystone gets wrong or does not know; none if it may be asked."""
+    if text in _OURS[word]:
+        return bytes.fromhex(_OURS[word][text])
+    if text.startswith("push ") and isinstance(number := operands[0], Imm):
+        space = 1 << 8 * word
+        value = number.value - space if number.value >= space >> 1 else number.value
+        if -128 <= value < 128:
+            return b"\x6a" + value.to_bytes(1, "little", signed=True)
+        if -(1 << 31) <= value < 1 << 31:
+            return b"\x68" + value.to_bytes(4, "little", signed=True)
+    return b""
 
 
 def _show(operand: Operand, word: int) -> str:
@@ -230,9 +245,9 @@ def _show(operand: Operand, word: int) -> str:
     segment = f"{operand.segment}:" if operand.segment else ""
     parts = [operand.base] if operand.base else []
     if operand.index:
-        parts.append(f"{operand.index}*{operand.scale}")
+        parts.append(f"{operand.index}*{operand.scale:#x}")
     if not parts:  # absolute: without riz, Keystone makes it relative to rip on amd64
-        inside = hex(operand.displacement % (1 << 32)) if word == 4 else f"riz*1{operand.displacement:+#x}"
+        inside = hex(operand.displacement % (1 << 32)) if word == 4 else f"riz*0x1{operand.displacement:+#x}"
     else:
         inside = "+".join(parts) + (f"{operand.displacement:+#x}" if operand.displacement else "")
     return f"{size}{segment}[{inside}]"
