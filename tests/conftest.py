@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import toolchain
+from sweep import report as sweep_table
 
 
 @pytest.fixture(scope="session", params=toolchain.VERSIONS, ids=lambda version: f"go-{version}")
@@ -28,3 +29,13 @@ def goarch(request: pytest.FixtureRequest) -> str:
 def go_binary(go_version: str, goarch: str) -> Path:
     """The executable of tests/goprog, built by each toolchain for each architecture."""
     return toolchain.build(go_version, goarch, toolchain.PROGRAM)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The sweep's table, if it ran."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    found = [value for report in reports for name, value in report.user_properties if name == sweep_table.PROPERTY]
+    if found:
+        terminalreporter.section("changes of one instruction: killed/tried")
+        for line in sweep_table.lines(found):
+            terminalreporter.write_line(line)
