@@ -77,6 +77,8 @@ def gosave(world: World) -> Iterator[Scene]:
     def enter(w: World, ctxt: int) -> None:
         if looks:
             w.buf["ctxt"] = ctxt
+        top = w.stacks["g"].end - w.arch.call.first_argument - w.arch.word  # nothing lies above its argument
+        w.process.set_role("sp", top)
         w.enter("gosave", w.buf.address)
 
     yield Scene("save", lambda w: enter(w, 0))

@@ -108,8 +108,6 @@ SURVIVORS: tuple[Row, ...] = (
     Row(_REAL, "386", "systemstack", "swap", "call * ; mov ecx, dword ptr gs:[0]", "the callee does not touch ecx"),
     Row(_REAL, "arm", "gogo", "swap", "bl * ; ldr sp, [r1]", "the callee, setg, uses no stack"),
     Row(_REAL, _X86, "systemstack", "nop", "int 3", "the padding behind it is the same instruction"),
-    Row("2011", _X86, "gosave", "nop", "ret", "control runs on into gogo, which resumes what was just saved: a return"),
-    Row("2011", "arm", "gosave", "nop", "bx lr", "control runs on into gogo, which resumes what was just saved"),
     Row("2017", _X86, "systemstack", "nop", "ret", "control runs on into systemstack_switch, which is a ret"),
     # One of the two is undone, or changes nothing, where the other one leads.
     Row("2014 2017 modern", "386", "mcall", "swap", "je badmcall ; mov dword ptr [* + TLS.g], esi",
