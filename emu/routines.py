@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from arch.golang import VARIANTS
+from emu import flows
 from emu.contracts import growth as growth_contracts
 from emu.contracts import switch as switch_contracts
 from emu.contracts import syscalls as syscall_contracts
@@ -64,7 +65,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     f"prologue-{form}{suffix}": Experiment(prologues.row(form, abi0), prologues.exists(abi0))
     for abi0, suffix in ((False, ""), (True, "-abi0"))
     for form in prologues.FORMS
-}
+} | {f"flow:{name}": Experiment(flows.row(name), flows.exists(name)) for name in flows.FLOWS}
 
 
 def rows(target: Target) -> list[str]:

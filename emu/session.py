@@ -1,4 +1,4 @@
-"""A session: goroutines that run on the era's own assembly, with Python in the place of everything else.
+"""A session: goroutines that run on the target's own assembly, with Python in the place of everything else.
 
     session = Session(of_era("modern", "arm"), [Function("f", "invoke hello")])
 
@@ -11,40 +11,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
 
-from arch.habits import habits
-from asm import guests as guest_code
 from asm.guests import Function
-from emu.contracts.judge import kept_by_callee, name_of
-from emu.kernel import Kernel, loop
+from emu.kernel import Kernel
 from emu.kernel.kernel import Handler
-from emu.machine import Stop
 from emu.runtime import fields
 from emu.runtime.contiguous import Contiguous
-from emu.runtime.failures import Crash, Deadlock, Spent, Throw
+from emu.runtime.failures import Throw
 from emu.runtime.goroutine import Event, Goroutine
 from emu.runtime.hybrid import Hybrid
+from emu.runtime.linking import link
+from emu.runtime.loop import Loop
 from emu.runtime.schedule import Runtime
 from emu.runtime.segmented import Segmented
 from emu.runtime.stacks import Stacks
 from emu.runtime.world import Struct, World
-from emu.target import GATES, Target
+from emu.target import Target
 
-_ENTRIES, _GUEST_GATES = GATES + 0x1000, GATES + 0x2000
-_GUESTS, _VALUES = 0x4E40_0000, 0x4E70_0000
-_STRUCTS = 0x10000  # bytes for the g of every goroutine
 STEPS = 1_000_000
+_STRUCTS, _GAP = 0x10000, 64  # bytes for the g of every goroutine, and between two of them
 
 RUNTIMES: dict[str, type[Runtime]] = {"segmented": Segmented, "hybrid": Hybrid, "contiguous": Contiguous}
-_REFUSALS = {
-    "badmcall": "runtime: mcall called on m->g0 stack", "badmcall2": "runtime: mcall function returned",
-    "badmorestackg0": "morestack on g0", "badmorestackgsignal": "morestack on gsignal", "badctxt": "ctxt != 0",
-    "badsystemstack": "systemstack called from unexpected goroutine", "abort": "abort",
-    "caller": "a routine that never returns has returned",
-}
 
 Gate = Callable[["Session"], None]
 Policy = Callable[[Sequence[Goroutine]], Goroutine]
@@ -63,55 +54,48 @@ class Watch(Protocol):
 class Session:
     """One thread with a scheduler, on a target's routines.
 
-    ``policy`` chooses among the runnable goroutines, oldest first. ``events``: what the runtime did, in order.
-    ``p_running``: whether the thread's p is in the state in which goroutines may be preempted.
+    ``policy`` chooses among the runnable goroutines, which come in the order in which they became so. ``events``: what
+    the runtime did. ``finished``: nothing is left to run. ``p_running``: whether the thread's p is in the state in
+    which goroutines may be preempted. ``watch``: see there.
     """
 
-    def __init__(
-        self, target: Target, guests: Iterable[Function] = (), *,
-        runtime: type[Runtime] | None = None, watch: Watch | None = None,
-    ) -> None:
+    def __init__(self, target: Target, guests: Iterable[Function] = ()) -> None:
         """Link ``guests`` to the target. Raises AsmError; ValueError for a name that is taken."""
-        entries = {
-            name: _ENTRIES + index * 16
-            for index, name in enumerate(name for name, symbol in target.routines.items() if symbol is not None)
-        }
         self.arch, self.era = target.arch, target.era
-        self.guests = guest_code.build(
-            guests, self.era, self.arch, habits(target.era.name, target.go), entries,
-            base=_GUESTS, values_at=_VALUES, gates_at=_GUEST_GATES,
-        )
-        self.target = _link(target, self.guests, entries)
+        self.target, self.guests, self._entries = link(target, guests)
         self.world = World(self.target)
         self.process = self.world.process
         self._structs = self.process.add_region("goroutines", _STRUCTS)
-        self._entries = entries
-        self._runtime, self.watch = runtime or RUNTIMES[self.era.stacks], watch
+        self.gates: dict[str, Gate] = {}
         self._syscalls: dict[str, Handler] = {}
-        self._gates: dict[str, Gate] = {}
-        self.policy: Policy = lambda runnable: runnable[0]
+        self.policy: Policy = _oldest
+        self.watch: Watch | None = None
         self.stacks = Stacks(self.process)
-        self.reset()
+        self.restart()
 
-    def reset(self) -> None:
-        """Forget all goroutines; the thread is on g0, where mstart leaves it. What was registered stays."""
+    def restart(self, runtime: type[Runtime] | None = None) -> None:
+        """Forget all goroutines and start anew, perhaps with a runtime of one's own. What was registered stays."""
         self.stacks.clear()
         self.world.reset()
         self.goroutines: list[Goroutine] = []
         self.events: list[Event] = []
-        self.finished, self.p_running, self._until = False, True, 0
-        self._steps = 0
-        m = self.world.m
-        fields.clear(m)
-        m["g0"], m["gsignal"] = self.world.g0.address, self.world.gsignal.address
-        if m.has("p"):
-            m["p"] = self.world.buf.address  # not nil is all that is asked of it
-        self.world.run_on(self.world.g0)
-        self.process.set_role("sp", self.world.g0["sched.sp"])
-        self.runtime = self._runtime(self)
+        self.finished, self.p_running = False, True
+        self._start_thread()
+        self._loop = Loop(self)
+        self.runtime = (runtime or RUNTIMES[self.era.stacks])(self)
         self.kernel = Kernel(self.process)
         for name, handler in self._syscalls.items():
             self.kernel.syscall(name)(handler)
+
+    def _start_thread(self) -> None:
+        """The thread is on g0, with the SP that mstart left there; m is zeroed but for its pointers."""
+        m, g0 = self.world.m, self.world.g0
+        fields.clear(m)
+        m["g0"], m["gsignal"] = g0.address, self.world.gsignal.address
+        if m.has("p"):
+            m["p"] = self.world.buf.address  # not nil is all that is asked of it
+        self.world.run_on(g0)
+        self.process.set_role("sp", g0["sched.sp"])
 
     # what users register
 
@@ -125,7 +109,7 @@ class Session:
             raise KeyError(f"nothing invokes {name}; there are: {', '.join(self.target.program.gates)}")
 
         def register(function: Gate) -> Gate:
-            self._gates[name] = function
+            self.gates[name] = function
             return function
 
         return register
@@ -139,6 +123,16 @@ class Session:
 
         return register
 
+    @contextmanager
+    def describing(self, functions: Mapping[str, Function]) -> Iterator[None]:
+        """Meanwhile the runtime is told other things of the guests (what may be moved, say) than they were made with."""
+        told = self.guests
+        self.guests = replace(told, functions=functions)
+        try:
+            yield
+        finally:
+            self.guests = told
+
     # goroutines
 
     def go(self, function: str, *arguments: int, name: str = "", stack: int = 0) -> Goroutine:
@@ -149,20 +143,23 @@ class Session:
         if function not in self.guests.functions:
             raise KeyError(f"no guest function {function}; there are: {', '.join(self.guests.functions)}")
         name = name or f"{function} {self.count + 1}"
-        words = self.guests.functions[function].args
-        size = self.world.layout.sizes["g"]
-        address = self._structs.address + self.count * (-(-size // 64) * 64 + 64)
-        if address + size > self._structs.end:
-            raise MemoryError(f"no room for more than {self.count} goroutines")
-        g = Struct(self.process, self.world.layout, "g", address, name)
-        fields.clear(g)
-        made = self.stacks.make(stack or self.era.guards.minimum, name)
+        words = max(self.guests.functions[function].args, len(arguments))
         goroutine = Goroutine(
-            name, g, function, [made], self.runtime.facts.status, passed=len(arguments), words=max(words, len(arguments)),
+            name, self._new_g(name), function, [self.stacks.make(stack or self.era.guards.minimum, name)],
+            self.runtime.facts.status, passed=len(arguments), words=words,
         )
         self.goroutines.append(goroutine)
         self.runtime.new(goroutine, arguments)
         return goroutine
+
+    def _new_g(self, name: str) -> Struct:
+        size = self.world.layout.sizes["g"]
+        address = self._structs.address + self.count * (-(-size // _GAP) * _GAP + _GAP)
+        if address + size > self._structs.end:
+            raise MemoryError(f"no room for more than {self.count} goroutines")
+        g = Struct(self.process, self.world.layout, "g", address, name)
+        fields.clear(g)
+        return g
 
     @property
     def count(self) -> int:
@@ -175,7 +172,7 @@ class Session:
         return self.runtime.current()
 
     def goroutine(self, address: int) -> Goroutine:
-        """The goroutine whose g is at ``address``."""
+        """The goroutine whose g is at ``address``. Raises Throw if there is none."""
         for goroutine in self.goroutines:
             if goroutine.g.address == address:
                 return goroutine
@@ -186,7 +183,7 @@ class Session:
         self.runtime.ready(goroutine)
 
     def preempt(self, goroutine: Goroutine) -> None:
-        """Ask a goroutine, through its guard, to give way at its next stack check."""
+        """Ask a goroutine, through its guard, to give way at its next stack check. Raises ValueError in 2011."""
         self.runtime.preempt(goroutine)
 
     def note(self, event: Event) -> None:
@@ -220,11 +217,11 @@ class Session:
         return self.guests.values[name]
 
     def entry(self, routine: str) -> int:
-        """Where guests enter a routine: a stop just before it, so that the crossing is seen."""
+        """Where guests enter a routine: a stop just before it."""
         return self._entries[routine]
 
     def function_at(self, pc: int) -> str:
-        """The name of the guest function that ``pc`` is in."""
+        """The name of the guest function that ``pc`` is in. Raises Throw if it is in none."""
         symbol = self.guests.program.at(pc)
         if symbol is None:
             raise Throw(f"{self.world.describe(pc)} is in no guest function")
@@ -232,121 +229,24 @@ class Session:
 
     # running
 
+    @property
+    def steps(self) -> int:
+        """Instructions executed so far."""
+        return self._loop.steps
+
     def call(self, routine: str, *arguments: int, until: int) -> None:
         """From a gate on g0: call a routine that never returns. ``until``: the address it will go on at."""
         self.process.set_role("sp", (self.process.role("sp") - 8 * self.arch.word) & -16)
         self.world.enter(routine, *arguments)
-        self._until = until
-        self._crossing(routine)
-
-    def _crossing(self, routine: str) -> None:
-        if self.watch is not None:
-            recorder = self.process.machine.recorder
-            self._steps += recorder.steps
-            recorder.clear()
-            self.watch.begin(self, routine)
-
-    @property
-    def steps(self) -> int:
-        """Instructions executed so far."""
-        return self._steps + self.process.machine.recorder.steps
+        self._loop.until = until
+        self._loop.crossing(routine)
 
     def run(self, steps: int = STEPS) -> None:
         """Run until every goroutine has ended. Raises a `Failure`: Throw, Crash, Deadlock or Spent."""
-        last = self.steps + steps
         if not self.finished:
             self.runtime.schedule()
-        while not self.finished:
-            self._advance(last)
-
-    def _advance(self, last: int) -> None:
-        if self._until and self.watch is not None:
-            stop = self._follow(self._until)
-            if stop is None:
-                return
-        else:
-            outcome = loop.run(self.kernel, last - self.steps)
-            if outcome.kind == "ended":
-                self.finished = True
-                return
-            if outcome.kind == "deadlock":
-                raise Deadlock("; ".join(outcome.waiting))
-            if outcome.kind == "budget" or outcome.stop is None:
-                raise Spent(f"no end within the budget; at {self._here()}")
-            if outcome.thread is not None and outcome.thread.process is not self.process:
-                raise Crash(f"a forked process stopped at {self._here(outcome.stop.pc)}")
-            stop = outcome.stop
-        self._stopped(stop)
-
-    def _follow(self, until: int) -> Stop | None:
-        """Step through a routine until it goes on at ``until``; None then, or the stop that came first."""
-        for _ in range(_ROUTINE):
-            stop = self.process.run(1)
-            if stop.pc == until and stop.kind in ("budget", "exit"):
-                self._until = 0
-                if self.watch is not None:
-                    self.watch.reached(self, "")
-                return None
-            if stop.kind != "budget":
-                return stop
-        raise Crash(f"a routine does not go on at {self.world.describe(until)}; it is at {self._here()}")
-
-    def _stopped(self, stop: Stop) -> None:
-        name = name_of(self.world, stop)
-        if stop.kind != "exit":
-            raise Crash(f"{name} in {self._here(stop.pc)}, step {self.steps}")
-        if name.startswith(_TO):
-            routine = name.removeprefix(_TO)
-            symbol = self.target.routines[routine]
-            assert symbol is not None
-            self.process.set_role("pc", symbol.address)
-            self._crossing(routine)
-            return
-        if self.watch is not None:
-            self.watch.reached(self, name)
-        self._handle(name)
-        if self.process.role("pc") == stop.pc and not self.finished:
-            self.process.return_from_call(kept_by_callee(self.world))
-
-    def _handle(self, name: str) -> None:
-        if name in self._gates:
-            self._gates[name](self)
-        elif name in _BUILT_IN:
-            try:
-                _BUILT_IN[name](self.runtime)
-            except ValueError as problem:  # the runtime touched what is not mapped
-                raise Crash(f"{name}: {problem}") from None
-        elif name in _REFUSALS:
-            raise Throw(_REFUSALS[name])
-        else:
-            raise Crash(f"nobody stands for {name}: register it with @session.gate({name!r})")
-
-    def _here(self, pc: int | None = None) -> str:
-        return self.world.describe(self.process.role("pc") if pc is None else pc)
+        self._loop.run(steps)
 
 
-_TO = "to "  # names of the gates in front of the routines
-_ROUTINE = 100  # instructions that a routine may need to resume a goroutine
-
-_BUILT_IN: dict[str, Callable[[Runtime], None]] = {
-    "newstack": lambda runtime: runtime.newstack(),
-    "oldstack": lambda runtime: runtime.oldstack(),
-    "gosched0": lambda runtime: runtime.gosched0(),
-    "park0": lambda runtime: runtime.park0(),
-    "goexit0": lambda runtime: runtime.goexit0(),
-    "prewrite": lambda runtime: None,
-    "save_gm": lambda runtime: None,
-}
-
-
-def _link(target: Target, guests: guest_code.Guests, entries: dict[str, int]) -> Target:
-    """The target with guest code, a gate for each name that it invokes, and one in front of each routine."""
-    program, added = target.program, guests.program
-    taken = {*guests.functions, *guests.gates} & {*program.symbols, *program.gates}
-    if taken:
-        raise ValueError(f"the target has a {', '.join(sorted(taken))} already; choose another name")
-    gates = {**program.gates, **guests.gates, **{f"{_TO}{name}": address for name, address in entries.items()}}
-    return replace(target, program=replace(
-        program, segments=(*program.segments, *added.segments), symbols={**program.symbols, **added.symbols},
-        gates=gates, lines={**program.lines, **added.lines},
-    ))
+def _oldest(runnable: Sequence[Goroutine]) -> Goroutine:
+    return runnable[0]

@@ -14,7 +14,7 @@ BONUS = 17
 """What a closure's context adds to the value of each level of ``medium``."""
 ROOT = 1000
 """The value of ``root``'s own level."""
-MEDIUM, HUGE, VAST = 1200, 4400, 96 * 1024
+MEDIUM, HUGE, VAST = 1200, 4400, 48 * 1024
 """Bytes of slots of the three functions whose frames are not small."""
 
 # Slots by name: the outgoing area, and then what a level keeps.
@@ -113,6 +113,42 @@ def total(n: int, depth: int, closures: bool) -> int:
 
 
 @cache
-def turns() -> tuple[Function, ...]:
-    """player(id, rounds) -> (count, sum): gives way ``rounds`` times, from inside two calls; says so each time."""
-    return ()
+def turns(closures: bool) -> tuple[Function, ...]:
+    """player(id, rounds) -> (count, sum): ``rounds`` times calls step(id, round), which gives way before it returns.
+
+    ``closures``: player looks at its closure context, which must be its own func value.
+    """
+    start = "context 0; put 6; code player; unless_equal 6, .broken" if closures else ""
+    player = f"""
+        {start}
+        constant 0; put 3; put 4
+        argument 0; plus_constant {_CANARY}; put 5
+    .turn:
+        argument 1; if_zero .end
+        put 1; argument 0; put 0; invoke step
+        get 2; plus 4; put 4
+        get 3; plus_constant 1; put 3; set_argument 2
+        argument 0; plus_constant {_CANARY}; unless_equal 5, .broken
+        get 4; set_argument 3
+        argument 1; plus_constant -1; set_argument 1
+        goto .turn
+    .broken:
+        invoke broken
+    .end:
+    """
+    step = """
+        argument 0; put 1
+        address 1; put 2
+        invoke gosched
+        address 1; unless_equal 2, .broken
+        get 2; word_at 0; put 3
+        argument 1; plus 3; set_argument 2
+        goto .end
+    .broken:
+        invoke broken
+    .end:
+    """
+    return (
+        Function("player", player, 4, 7, ctxt=closures),
+        Function("step", step, 3, 4, pointers=(2,)),
+    )

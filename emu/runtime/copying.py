@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from emu.process import Process
 from emu.runtime.frames import Frame, walk
-from emu.runtime.goroutine import Goroutine
+from emu.runtime.goroutine import Event, Goroutine
 from emu.runtime.schedule import Runtime
 from emu.runtime.stacks import Stack
 
@@ -83,4 +83,5 @@ class Copying(Runtime):
         if stack.size // 2 < self.era.guards.minimum or used + self.era.guards.nosplit >= stack.size // 4:
             return False
         self.copy_stack(goroutine, stack.size // 2, made=True)
+        self.session.note(Event("shrink", goroutine, "", stack, goroutine.stack))
         return True

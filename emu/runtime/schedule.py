@@ -187,6 +187,18 @@ class Runtime(ABC):
         fields.put(goroutine.g, "preempt", 1)
         goroutine.g[self.layout.guard.removeprefix("g.")] = self.era.guards.special["StackPreempt"]
 
+    def lock(self) -> None:
+        """The thread must not lose its goroutine: it is not preempted meanwhile."""
+        fields.put(self.m, "locks", fields.get(self.m, "locks") + 1)
+
+    def unlock(self) -> None:
+        """Undo a `lock`. With the last one, a request that was put off is put into the guard again."""
+        left = fields.get(self.m, "locks") - 1
+        fields.put(self.m, "locks", left)
+        goroutine = self.current()
+        if not left and goroutine.g.has("preempt") and fields.get(goroutine.g, "preempt"):
+            self.preempt(goroutine)
+
     def special(self, name: str) -> int | None:
         """A special guard as a word; None where the era has none of this name."""
         value = self.era.guards.special.get(name)

@@ -1,0 +1,40 @@
+"""Guests beside the routines of a target, in one program; a stop in front of every routine, so that crossings are seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from arch.habits import habits
+from asm import guests as guest_code
+from asm.guests import Function, Guests
+from emu.target import GATES, Target
+
+TO = "to "
+"""What the names of the gates in front of the routines begin with."""
+
+_ENTRIES, _GUEST_GATES, _STEP = GATES + 0x1000, GATES + 0x2000, 16
+_GUESTS, _VALUES = 0x4E40_0000, 0x4E70_0000
+
+
+def link(target: Target, functions: Iterable[Function]) -> tuple[Target, Guests, dict[str, int]]:
+    """The target with the guests in it, the guests, and where they enter each of the target's routines.
+
+    Raises AsmError; ValueError for a name that is taken.
+    """
+    present = [name for name, symbol in target.routines.items() if symbol is not None]
+    entries = {name: _ENTRIES + index * _STEP for index, name in enumerate(present)}
+    guests = guest_code.build(
+        functions, target.era, target.arch, habits(target.era.name, target.go), entries,
+        base=_GUESTS, values_at=_VALUES, gates_at=_GUEST_GATES,
+    )
+    program, added = target.program, guests.program
+    taken = {*guests.functions, *guests.gates} & {*program.symbols, *program.gates}
+    if taken:
+        raise ValueError(f"the target has a {', '.join(sorted(taken))} already; choose another name")
+    gates = {**program.gates, **guests.gates, **{TO + name: address for name, address in entries.items()}}
+    linked = replace(
+        program, segments=(*program.segments, *added.segments), symbols={**program.symbols, **added.symbols},
+        gates=gates, lines={**program.lines, **added.lines},
+    )
+    return replace(target, program=linked), guests, entries
