@@ -63,6 +63,8 @@ class Machine:
         self._ids: dict[str, int] = {
             name: getattr(constants, prefix + name.upper()) for name in arch.registers
         }
+        self._word: ctypes.c_uint32 | ctypes.c_uint64 = (ctypes.c_uint64 if arch.word == 8 else ctypes.c_uint32)()
+        self._word_at = ctypes.byref(self._word)
         self.recorder = Recorder(self._uc, arch, list(self._ids.values()))
         self._pending: Stop | None = None
         self.exits = frozenset(exits)
@@ -129,6 +131,12 @@ class Machine:
         except unicorn.UcError:
             raise ValueError(f"no {len(data)} bytes are mapped at {address:#x}") from None
 
+    def word(self, address: int) -> int:
+        """The word at ``address``; ValueError if it is not mapped."""
+        if _mem_read(self._uc._uch, address, self._word_at, self.arch.word):
+            raise ValueError(f"no {self.arch.word} bytes are mapped at {address:#x}")
+        return self._word.value
+
     def forget_translations(self) -> None:
         """To be called after executed code was overwritten: the engine would run the old bytes."""
         self._uc.ctl_flush_tb()
@@ -137,12 +145,18 @@ class Machine:
         """All registers of the arch's row by name."""
         return self.recorder.current()
 
+    def register(self, name: str) -> int:
+        """One register by name."""
+        _reg_read(self._uc._uch, self._ids[name], self._word_at)
+        return self._word.value
+
     def set_registers(self, values: Mapping[str, int]) -> None:
         """Write registers by name."""
         for name, value in values.items():
             if name == "cpsr":  # mode bits are the machine's own
                 value = value & ~_MODE_BITS | _USER_MODE
-            self._uc.reg_write(self._ids[name], value)
+            self._word.value = value
+            _reg_write(self._uc._uch, self._ids[name], self._word_at)
 
     def set_vector(self, name: str, value: int) -> None:
         """Write a vector register (``xmm15``)."""
@@ -197,7 +211,7 @@ class Machine:
         return self._why(error)
 
     def _pc(self) -> int:
-        return self.recorder.current()[self.arch.roles["pc"]]
+        return self.register(self.arch.roles["pc"])
 
     def _why(self, error: int) -> Stop:
         pc = self._pc()
@@ -215,7 +229,12 @@ def _engine(arch: Arch) -> tuple[unicorn.Uc, Any, str]:
     return unicorn.Uc(unicorn.UC_ARCH_X86, mode), x86_const, "UC_X86_REG_"
 
 
-# Through PyDLL the call keeps the interpreter lock, which halves the price of every hook call.
-_start = ctypes.PyDLL(uclib._name).uc_emu_start
+# Through PyDLL a call keeps the interpreter lock, which halves the price of every hook; and the binding's own
+# functions for single words and registers cost several times what the engine takes.
+_engine_calls = ctypes.PyDLL(uclib._name)
+_start = _engine_calls.uc_emu_start
 _start.argtypes = (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_size_t)
-_start.restype = ctypes.c_int
+_mem_read = _engine_calls.uc_mem_read
+_mem_read.argtypes = (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p, ctypes.c_uint64)
+_reg_read, _reg_write = _engine_calls.uc_reg_read, _engine_calls.uc_reg_write
+_reg_read.argtypes = _reg_write.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)

@@ -116,7 +116,7 @@ class Process:
 
     def word(self, address: int) -> int:
         """The word at ``address``; ValueError if it is not mapped."""
-        return self.arch.unpack(self.machine.read(address, self.arch.word))
+        return self.machine.word(address)
 
     def set_word(self, address: int, value: int) -> None:
         """Store a word."""
@@ -128,7 +128,7 @@ class Process:
 
     def role(self, role: str) -> int:
         """The register in a role (``sp``, ``pc``, ``link``, ``ctxt``, ``result``, ``fp``, ``flags``)."""
-        return self.machine.registers()[self.arch.roles[role]]
+        return self.machine.register(self.arch.roles[role])
 
     def set_role(self, role: str, value: int) -> None:
         self.set_registers({self.arch.roles[role]: value})
