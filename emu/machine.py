@@ -175,9 +175,13 @@ class Machine:
             self._uc.msr_write(_GS_BASE_MSR if segment == "gs" else _FS_BASE_MSR, address)
 
     def reset(self) -> None:
-        """Registers as after creation, nothing recorded. Memory stays as it is."""
+        """Registers as after creation (or the last `keep`), nothing recorded. Memory stays as it is."""
         self._uc.context_restore(self._initial)
         self.recorder.clear()
+
+    def keep(self) -> None:
+        """Let `reset` come back to the registers of now."""
+        self._initial = self._uc.context_save()
 
     def save(self) -> Any:
         """The CPU's state, for `restore` (another thread's turn). Not to be compared: it has noise."""

@@ -55,6 +55,7 @@ class Process:
         self.machine = Machine(arch, {*program.gates.values(), *exits})
         self._next = _BASE[arch.word]
         self._patched: list[tuple[int, bytes]] = []
+        self._kept: dict[Region, bytes] = {}
         self._data = [(s.address, s.data.ljust(s.size, b"\0")) for s in program.segments if s.writable]
         _map_segments(self.machine, program.segments)
 
@@ -76,14 +77,25 @@ class Process:
         return next((r for r in self.regions if address in r), None)
 
     def reset(self) -> None:
-        """Poison every region, restore the program's data, poison the registers, forget the recording."""
+        """Back to the last `keep`; without one poison the regions and the registers. The program's data is restored."""
         for address, data in self._data:  # whole: what was written since the last time is not always on record
             self.machine.write(address, data)
         self.machine.reset()
         for region in self.regions:
-            self._fill(region)
-        sp = self.arch.roles["sp"]
-        self.set_registers({r: self.register_poison(r) for r in self.arch.registers if r != sp})
+            kept = self._kept.get(region)
+            if kept is not None:
+                self.machine.write(region.address, kept)
+            else:
+                self._fill(region)
+        if not self._kept:
+            sp = self.arch.roles["sp"]
+            self.set_registers({r: self.register_poison(r) for r in self.arch.registers if r != sp})
+
+    def keep(self) -> None:
+        """Let `reset` come back to the memory and registers of now; regions that are added later are poisoned."""
+        self._kept = {region: self.machine.read(region.address, region.size) for region in self.regions}
+        self._data = [(address, self.machine.read(address, len(data))) for address, data in self._data]
+        self.machine.keep()
 
     def copy(self) -> Process:
         """The same memory and registers in a process of its own, as after a fork."""

@@ -71,7 +71,8 @@ class World:
             g.label: self.process.add_region(f"{g.label} stack", STACK) for g in self.gs
         }
         self._functions = {name: self.alloc(self.arch.word) for name in OUTSIDE_GATES}
-        self.reset()
+        self._set_up()
+        self.process.keep()
 
     @property
     def gs(self) -> tuple[Struct, ...]:
@@ -91,6 +92,9 @@ class World:
 
     def reset(self) -> None:
         """Back to the start: the goroutine ``g`` runs, in the middle of its stack."""
+        self.process.reset()
+
+    def _set_up(self) -> None:
         self.process.reset()
         for g in self.gs:
             self._set_stack(g)
