@@ -264,8 +264,17 @@ def parse(text: str, values: Values) -> Instruction:
     if relative and name.base == "blx":
         raise Refused("blx to a label switches to Thumb, which is not assembled here")
     hashed = not relative and name.base not in _COPROCESSOR
-    shown = ", ".join([_show(o, hashed) for o in operands])
-    return Instruction(written, operands, f"{written} {shown}".rstrip(), relative, _ends(name, operands))
+    handed, given = _encodable(written, name, operands)
+    shown = ", ".join([_show(o, hashed) for o in given])
+    return Instruction(written, operands, f"{handed} {shown}".rstrip(), relative, _ends(name, operands))
+
+
+def _encodable(written: str, name: Mnemonic, operands: tuple[Operand, ...]) -> tuple[str, tuple[Operand, ...]]:
+    """``sub`` of a negative number as ``add``; Keystone knows only the other direction."""
+    last = operands[-1] if operands else None
+    if name.base != "sub" or not isinstance(last, Imm) or not -(_WORD32 >> 1) < last.value < 0:
+        return written, operands
+    return "add" + "s" * name.flags + name.condition, (*operands[:-1], Imm(-last.value))
 
 
 def _ends(name: Mnemonic, operands: tuple[Operand, ...]) -> bool:

@@ -20,6 +20,8 @@ _PLAIN_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", '"': '"', "\\": "\
 
 def make(name: str, rest: str, values: Values, arch: Arch) -> bytes:
     """The bytes of a directive at ``values.address``. Raises Refused or ExprError."""
+    if not rest and name in DIRECTIVES:
+        raise Refused(f"{name} of what?")
     if name in (".ascii", ".asciz"):
         end = b"\0" if name == ".asciz" else b""
         return b"".join(_string(part) + end for part in split(rest))
@@ -68,7 +70,7 @@ def _string(text: str) -> bytes:
         if escape[0] == "x":
             return chr(int(escape[1:], 16))
         if escape not in _PLAIN_ESCAPES:
-            raise ExprError(f"\\{escape} is no escape: there are \\n \\t \\r \\0 \\\\ \\\" and \\xHH")
+            raise ExprError(f'\\{escape} is no escape: there are \\n \\t \\r \\0 \\\\ \\" and \\xHH')
         return _PLAIN_ESCAPES[escape]
 
     return _ESCAPE.sub(plain, match.group(1)).encode("latin-1")

@@ -16,9 +16,9 @@ def listing(program: Program) -> Iterator[tuple[int, bytes, str]]:
     labels: dict[int, list[str]] = {}
     for symbol in program.symbols.values():
         labels.setdefault(symbol.address, []).append(symbol.name)
-    ends = [segment.address + segment.size for segment in program.segments]
+    ends = sorted(segment.address + segment.size for segment in program.segments)
     places = sorted(sources)
-    for place, following in zip(places, [*places[1:], max(ends, default=0)], strict=True):
+    for place, following in zip(places, [*places[1:], *ends[-1:]], strict=True):
         for name in labels.pop(place, ()):
             yield place, b"", f"{name}:"
         end = min([following, *(end for end in ends if end > place)])

@@ -61,10 +61,11 @@ class Reader:
         insn = found[0]
         text = f"{insn.mnemonic} {insn.op_str}".strip()
         if self.isa == "x86":
+            far = insn.mnemonic in ("call", "jmp") and insn.op_str.startswith("ptr ")
             flags = bytes(insn.prefix).replace(b"\0", b"")
             if code[len(flags) :].startswith(EVEX) and insn.mnemonic != "bound":
                 flags += EVEX
-            return Decoded(insn.mnemonic, tuple(self._x86(o) for o in insn.operands), flags, text)
+            return Decoded("l" * far + insn.mnemonic, tuple(self._x86(o) for o in insn.operands), flags, text)
         flags = b"!" * ("!" in text) + b"^" * insn.usermode  # its own flag for writeback is often wrong
         return Decoded(insn.mnemonic, tuple(self._arm(insn)), flags, text)
 

@@ -18,6 +18,7 @@ from arch.model import Arch
 from asm.program import Line, Program, Segment, Symbol
 from asm.statement import AsmError, Statement
 
+COMMAND = (sys.executable, "-P", "-m", "asm.sandbox")
 MOST_MEMORY = 2 << 30
 """Bytes of address space that the child may use."""
 
@@ -37,10 +38,9 @@ def assemble_untrusted(
     """
     request = {"text": text, "file": file, "arch": arch.name, "base": base, "names": dict(names or {})}
     request["gates"] = dict(gates or {})
-    command = [sys.executable, "-P", "-m", "asm.sandbox"]
     try:
         done = subprocess.run(
-            command, input=json.dumps(request), capture_output=True, encoding="utf-8", timeout=seconds, check=False,
+            COMMAND, input=json.dumps(request), capture_output=True, encoding="utf-8", timeout=seconds, check=False,
             cwd="/", env=_environment(),
         )  # fmt: skip
         output, how = done.stdout, f"the assembler died (exit code {done.returncode})"
@@ -119,9 +119,7 @@ def main() -> None:
     try:
         statements = source.parse(request["text"], request["file"], record)
         names, gates = request["names"], request["gates"]
-        program = assembler.assemble(
-            statements, record, base=request["base"], names=names, gates=gates, watch=_watch
-        )
+        program = assembler.assemble(statements, record, base=request["base"], names=names, gates=gates, watch=_watch)
     except AsmError as problem:
         _say({"kind": "error", "file": problem.file, "line": problem.line, "message": problem.message})
     else:

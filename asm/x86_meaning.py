@@ -74,9 +74,7 @@ def _of_string(operand: Operand) -> bool:
     return isinstance(operand, Reg) and operand.name in ("al", "ax", "eax", "rax", "dx")
 
 
-def _compare(
-    written: Sequence[Operand], read: Sequence[Operand], relative: bool, name: str, word: int
-) -> str | None:
+def _compare(written: Sequence[Operand], read: Sequence[Operand], relative: bool, name: str, word: int) -> str | None:
     bits = 8 * _width(written, name, word)
     for mine, its in zip(written, read, strict=True):
         if isinstance(mine, Imm) and isinstance(its, Imm):
