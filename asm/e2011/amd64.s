@@ -49,7 +49,7 @@
 .macro compare_small
     mov rcx, qword ptr fs:[TLS.g]               // g
     cmp rsp, qword ptr [rcx + g.stackguard]     // enough left?
-    ja .body
+    ja .body                                    // yes: go on
 .endm
 
 // StackSmall < frame < StackBig: the lowest address of the frame, less the credit, has to be.
@@ -57,30 +57,30 @@
     mov rcx, qword ptr fs:[TLS.g]               // g
     lea rax, [rsp + StackSmall - (\frame)]      // where the frame will end, StackSmall bytes forgiven
     cmp rax, qword ptr [rcx + g.stackguard]     // enough left?
-    ja .body
+    ja .body                                    // yes: go on
 .endm
 
 .macro check_small name, frame, args, more
-    compare_small
+    compare_small                               // is there room for a small frame?
     call \more                                  // comes back on a new segment, with lessstack as return PC
 .body:
 .endm
 
 .macro check_small_ax name, frame, args, more, sizes
-    compare_small
+    compare_small                               // is there room for a small frame?
     mov rax, \sizes                             // what f needs, as the variant takes it
     call \more                                  // comes back on a new segment, with lessstack as return PC
 .body:
 .endm
 
 .macro check_medium name, frame, args, more
-    compare_medium \frame
+    compare_medium \frame                       // is there room for this frame?
     call \more                                  // comes back on a new segment, with lessstack as return PC
 .body:
 .endm
 
 .macro check_medium_ax name, frame, args, more, sizes
-    compare_medium \frame
+    compare_medium \frame                       // is there room for this frame?
     mov rax, \sizes                             // what f needs, as the variant takes it
     call \more                                  // comes back on a new segment, with lessstack as return PC
 .body:
@@ -99,19 +99,19 @@
 
 // What all variants of morestack end with: both sizes in one store, then on through rax.
 .macro store_sizes
-    mov qword ptr [rbx + m.moreframesize], rax
-    mov rax, morestack
-    jmp rax
+    mov qword ptr [rbx + m.moreframesize], rax  // frame and arguments: m.moreargsize is the upper half
+    mov rax, morestack                          // the common part
+    jmp rax                                     // goes on there
 .endm
 
 // The variants for so many words of arguments and no frame hint. The count goes over the stack, though that is
 // short already.
 .macro argument_words count
-    push \count
+    push \count                                 // the number of words
     mov rbx, qword ptr fs:[TLS.m]               // m
-    pop rax
+    pop rax                                     // where it is used
     shl rax, 35                                 // words to bytes, into the upper half
-    store_sizes
+    store_sizes                                 // no frame hint in the lower half
 .endm
 
 // gosave(buf): notes in buf where its caller goes on, as if gosave had just returned.
@@ -119,12 +119,12 @@
 gosave:
     mov rax, qword ptr [rsp + 8]                // buf
     lea rbx, [rsp + 8]                          // caller's rsp, the return PC popped
-    mov qword ptr [rax + gobuf.sp], rbx
+    mov qword ptr [rax + gobuf.sp], rbx         // where its stack will be
     mov rbx, qword ptr [rsp]                    // return PC
-    mov qword ptr [rax + gobuf.pc], rbx
+    mov qword ptr [rax + gobuf.pc], rbx         // where it will continue
     mov rbx, qword ptr fs:[TLS.g]               // whose state it is
-    mov qword ptr [rax + gobuf.g], rbx
-    ret
+    mov qword ptr [rax + gobuf.g], rbx          // who will
+    ret                                         // to the caller, for the first time
 
 // gogo(buf, ret): goes on where buf says, on buf's goroutine, with ret as the result of the call it left in.
 // Entry: rsp+8 = buf, rsp+16 = ret. Never returns; buf stays as it is. A nil g faults before anything has changed.
@@ -135,8 +135,8 @@ gogo:
     mov rcx, qword ptr [rdx]                    // fault here if it is nil
     mov qword ptr fs:[TLS.g], rdx               // the thread runs it now
     mov rsp, qword ptr [rbx + gobuf.sp]         // onto its stack
-    mov rbx, qword ptr [rbx + gobuf.pc]
-    jmp rbx
+    mov rbx, qword ptr [rbx + gobuf.pc]         // where it stopped
+    jmp rbx                                     // continue there
 
 // gogocall(buf, fn): as gogo, but calls the code address fn first, as if from where buf says.
 // Entry: rsp+8 = buf, rsp+16 = fn. Never returns. A nil g faults, with the thread's g already changed.
@@ -147,9 +147,9 @@ gogocall:
     mov qword ptr fs:[TLS.g], rdx               // the thread runs it now
     mov rcx, qword ptr [rdx]                    // fault here if it is nil
     mov rsp, qword ptr [rbx + gobuf.sp]         // onto its stack
-    mov rbx, qword ptr [rbx + gobuf.pc]
+    mov rbx, qword ptr [rbx + gobuf.pc]         // where it stopped
     push rbx                                    // where fn returns to
-    jmp rax
+    jmp rax                                     // fn
 
 // mcall(fn): saves the goroutine's state in g.sched and calls the code address fn with g on g0's stack.
 // Entry: rsp+8 = fn. fn never returns; the caller goes on by a later gogo(&g.sched). g0.sched is only read.
@@ -157,23 +157,23 @@ mcall:
     mov rdi, qword ptr [rsp + 8]                // fn, while its stack is at hand
     mov rax, qword ptr fs:[TLS.g]               // g, to save and to hand over
     mov rbx, qword ptr [rsp]                    // return PC
-    mov qword ptr [rax + g.sched.pc], rbx
+    mov qword ptr [rax + g.sched.pc], rbx       // where g will continue
     lea rbx, [rsp + 8]                          // caller's rsp
-    mov qword ptr [rax + g.sched.sp], rbx
-    mov qword ptr [rax + g.sched.g], rax
+    mov qword ptr [rax + g.sched.sp], rbx       // where its stack will be
+    mov qword ptr [rax + g.sched.g], rax        // who will: g itself
     mov rbx, qword ptr fs:[TLS.m]               // m
     mov rsi, qword ptr [rbx + m.g0]             // g0
     cmp rsi, rax                                // already there?
-    jne .switch
+    jne .switch                                 // no: switch
     call badmcall                               // refused: never returns
 .switch:
     mov qword ptr fs:[TLS.g], rsi               // the thread runs g0
     mov rsp, qword ptr [rsi + g.sched.sp]       // onto its stack
     push rax                                    // argument: the g that was left
-    call rdi
+    call rdi                                    // fn(g)
     pop rax                                     // fn has returned: drop its argument
     call badmcall2                              // and give up
-    ret
+    ret                                         // never reached
 
 // morestack: f's check found too little stack; the variant has stored the sizes and loaded m.
 // Entry: rsp -> PC in f, rsp+8 = f's return PC, rbx = m.
@@ -182,24 +182,24 @@ mcall:
 morestack:
     mov rsi, qword ptr [rbx + m.g0]             // g0
     cmp qword ptr fs:[TLS.g], rsi               // the scheduler stack
-    jne .split
+    jne .split                                  // no: a stack that can grow
     int3                                        // can't grow
 .split:
     mov rax, qword ptr [rsp + 8]                // PC in f's caller
-    mov qword ptr [rbx + m.morebuf.pc], rax
+    mov qword ptr [rbx + m.morebuf.pc], rax     // where f's caller goes on
     lea rax, [rsp + 16]                         // rsp of f's caller, which is where f's arguments begin
-    mov qword ptr [rbx + m.morebuf.sp], rax
-    mov qword ptr [rbx + m.moreargp], rax
+    mov qword ptr [rbx + m.morebuf.sp], rax     // its stack
+    mov qword ptr [rbx + m.moreargp], rax       // f's arguments, to be copied to the new segment
     mov rsi, qword ptr fs:[TLS.g]               // g
-    mov qword ptr [rbx + m.morebuf.g], rsi
+    mov qword ptr [rbx + m.morebuf.g], rsi      // who it is
     mov rax, qword ptr [rsp]                    // PC in f: it goes on there on the new segment
-    mov qword ptr [rbx + m.morepc], rax
-    mov rbp, qword ptr [rbx + m.g0]
+    mov qword ptr [rbx + m.morepc], rax         // where f goes on
+    mov rbp, qword ptr [rbx + m.g0]             // g0: where to go
     mov qword ptr fs:[TLS.g], rbp               // the thread runs g0
     mov rsp, qword ptr [rbp + g.sched.sp]       // onto its stack
-    call newstack
+    call newstack                               // make room for f; never returns
     mov eax, 0x1003                             // it returned: crash
-    mov qword ptr [rax], 0
+    mov qword ptr [rax], 0                      // crash
 
 // The variants of morestack: what f's check calls, by the sizes it has to pass.
 // Entry: rsp -> PC in f, rsp+8 = f's return PC. They load rbx = m, store the sizes and jump to morestack.
@@ -208,51 +208,51 @@ morestack:
 // morestack00: neither size.
 morestack00:
     mov rbx, qword ptr fs:[TLS.m]               // m
-    mov eax, 0
-    store_sizes
+    mov eax, 0                                  // no sizes known
+    store_sizes                                 // and on to morestack
 
 // morestack10: eax = frame hint.
 morestack10:
     mov rbx, qword ptr fs:[TLS.m]               // m
     mov eax, eax                                // clear the upper half: no arguments
-    store_sizes
+    store_sizes                                 // and on to morestack
 
 // morestack01: eax = bytes of arguments.
 morestack01:
     mov rbx, qword ptr fs:[TLS.m]               // m
     shl rax, 32                                 // clear the lower half: no hint
-    store_sizes
+    store_sizes                                 // and on to morestack
 
 // morestack11: rax = args << 32 | frame hint.
 morestack11:
     mov rbx, qword ptr fs:[TLS.m]               // m
-    store_sizes
+    store_sizes                                 // and on to morestack
 
 // morestack8 to morestack48: the name says how many bytes of arguments; no hint. One word below rsp is used.
 
 // morestack8: 1 word of arguments.
 morestack8:
-    argument_words 1
+    argument_words 1                            // and on to morestack
 
 // morestack16: 2 words of arguments.
 morestack16:
-    argument_words 2
+    argument_words 2                            // and on to morestack
 
 // morestack24: 3 words of arguments.
 morestack24:
-    argument_words 3
+    argument_words 3                            // and on to morestack
 
 // morestack32: 4 words of arguments.
 morestack32:
-    argument_words 4
+    argument_words 4                            // and on to morestack
 
 // morestack40: 5 words of arguments.
 morestack40:
-    argument_words 5
+    argument_words 5                            // and on to morestack
 
 // morestack48: 6 words of arguments.
 morestack48:
-    argument_words 6
+    argument_words 6                            // and on to morestack
 
 inherit lessstack from 2014
 

@@ -50,17 +50,17 @@
 .macro check_small name, frame, args, more
     ldr r1, [r10, #g.stackguard]                // guard
     cmp sp, r1                                  // unsigned, lower: too little left
-    call_more \frame + 160, \args, \more
+    call_more \frame + 160, \args, \more        // what the check was for
 .body:
 .endm
 
 // StackSmall <= frame < StackBig: the lowest address of the frame must not be; no credit as on x86.
 .macro check_medium name, frame, args, more
     ldr r1, [r10, #g.stackguard]                // guard
-    ldr r11, =\frame
+    ldr r11, =\frame                            // any frame size; few fit an instruction
     sub r2, sp, r11                             // where the frame will end
     cmp r2, r1                                  // lower: too little left
-    call_more \frame + 160, \args, \more
+    call_more \frame + 160, \args, \more        // what the check was for
 .body:
 .endm
 
@@ -84,7 +84,7 @@ gosave:
     str sp, [r0, #gobuf.sp]                     // caller's sp: the call pushed nothing
     str lr, [r0, #gobuf.pc]                     // return PC
     str r10, [r0, #gobuf.g]                     // whose state it is
-    bx lr
+    bx lr                                       // to the caller, for the first time
 
 // gogo(buf, ret): goes on where buf says, on buf's goroutine, with ret as the result of the call it left in.
 // Entry: sp+4 = buf, sp+8 = ret. Never returns; buf stays as it is, lr too. A nil g faults, with r10 already changed.
@@ -94,7 +94,7 @@ gogo:
     ldr r10, [r1, #gobuf.g]                     // g to run
     ldr r2, [r10]                               // fault here if it is nil
     ldr sp, [r1, #gobuf.sp]                     // onto its stack
-    ldr pc, [r1, #gobuf.pc]
+    ldr pc, [r1, #gobuf.pc]                     // continue where it stopped
 
 // gogocall(buf, fn, unused): as gogo, but calls the code address fn first, as if from where buf says.
 // Entry: sp+4 = buf, sp+8 = fn. Never returns. A nil g faults, with r10 already changed.
@@ -106,7 +106,7 @@ gogocall:
     ldr r3, [r10]                               // fault here if it is nil
     ldr sp, [r0, #gobuf.sp]                     // onto its stack
     ldr lr, [r0, #gobuf.pc]                     // where fn returns to
-    mov pc, r1
+    mov pc, r1                                  // fn
 
 // mcall(fn): saves the goroutine's state in g.sched and calls the code address fn with g on g0's stack.
 // Entry: sp+4 = fn. fn never returns; the caller goes on by a later gogo(&g.sched). g0.sched is only read.
@@ -114,7 +114,7 @@ mcall:
     ldr r0, [sp, #4]                            // fn, while its stack is at hand
     str sp, [r10, #g.sched.sp]                  // caller's sp
     str lr, [r10, #g.sched.pc]                  // return PC
-    str r10, [r10, #g.sched.g]
+    str r10, [r10, #g.sched.g]                  // who will: g itself
     mov r1, r10                                 // the g that is left
     ldr r10, [r9, #m.g0]                        // g0
     cmp r10, r1                                 // already there?
@@ -122,9 +122,9 @@ mcall:
     ldr sp, [r10, #g.sched.sp]                  // onto its stack
     sub sp, sp, #8                              // argument and, below it, room for fn's link
     str r1, [sp, #4]                            // argument: the g that was left
-    blx r0
+    blx r0                                      // fn(g)
     bl badmcall2                                // fn has returned: give up
-    bx lr
+    bx lr                                       // never reached
 
 // morestack: f's check found too little stack.
 // Entry: sp as at f's entry, lr = PC in f, r1 = frame, r2 = argument bytes, r3 = f's return PC.
@@ -135,11 +135,11 @@ morestack:
     cmp r10, r4                                 // the scheduler stack
     bleq abort                                  // can't grow
     str r1, [r9, #m.moreframesize]              // what f asks for
-    str r2, [r9, #m.moreargsize]
+    str r2, [r9, #m.moreargsize]                // bytes of its arguments
     str r3, [r9, #m.morebuf.pc]                 // PC in f's caller
     str sp, [r9, #m.morebuf.sp]                 // its sp
     add r3, sp, #4                              // where f's arguments begin
-    str r3, [r9, #m.moreargp]
+    str r3, [r9, #m.moreargp]                   // f's arguments, to be copied to the new segment
     str r10, [r9, #m.morebuf.g]                 // g
     str lr, [r9, #m.morepc]                     // PC in f: it goes on there on the new segment
     ldr r10, [r9, #m.g0]                        // the thread runs g0
@@ -152,7 +152,7 @@ lessstack:
     str r0, [r9, #m.cret]                       // the only register that is carried over
     ldr r10, [r9, #m.g0]                        // the thread runs g0
     ldr sp, [r10, #g.sched.sp]                  // onto its stack
-    b oldstack
+    b oldstack                                  // free the segment, resume f's caller; never returns
 
 inherit RawSyscall from 2014
 

@@ -49,7 +49,7 @@
     mov ecx, dword ptr [ecx + TLS.g]            // g
     cmp esp, dword ptr [ecx + g.stackguard0]    // enough left?
     ja .body                                    // unsigned: a special guard is above every esp
-    call_more \name, \args, \more, \hint
+    call_more \name, \args, \more, \hint        // what the check was for
 .body:
 .endm
 
@@ -59,8 +59,8 @@
     mov ecx, dword ptr [ecx + TLS.g]            // g
     lea eax, [esp + StackSmall - (\frame)]      // where the frame will end, StackSmall bytes forgiven
     cmp eax, dword ptr [ecx + g.stackguard0]    // enough left?
-    ja .body
-    call_more \name, \args, \more, \hint
+    ja .body                                    // yes: go on
+    call_more \name, \args, \more, \hint        // what the check was for
 .body:
 .endm
 
@@ -71,13 +71,13 @@
     mov ecx, dword ptr [ecx + TLS.g]            // g
     mov esi, dword ptr [ecx + g.stackguard0]    // guard
     cmp esi, StackPreempt                       // asked to give way?
-    je .more
+    je .more                                    // yes: grow
     lea eax, [esp + StackGuard]                 // StackGuard on both sides: esp may be a little below the guard
     sub eax, esi                                // bytes above the guard + StackGuard
     cmp eax, \frame + StackGuard - StackSmall   // enough left?
-    ja .body
+    ja .body                                    // yes: go on
 .more:
-    call_more \name, \args, \more, \hint
+    call_more \name, \args, \more, \hint        // what the check was for
 .body:
 .endm
 
@@ -90,15 +90,15 @@
 gosave:
     mov eax, dword ptr [esp + 4]                // buf
     lea ebx, [esp + 4]                          // caller's esp, the return PC popped
-    mov dword ptr [eax + gobuf.sp], ebx
+    mov dword ptr [eax + gobuf.sp], ebx         // where its stack will be
     mov ebx, dword ptr [esp]                    // return PC
-    mov dword ptr [eax + gobuf.pc], ebx
+    mov dword ptr [eax + gobuf.pc], ebx         // where it will continue
     mov dword ptr [eax + gobuf.ret], 0          // eax on resume
     mov dword ptr [eax + gobuf.ctxt], 0         // no closure
     mov ecx, dword ptr gs:[0]                   // thread's words
     mov ebx, dword ptr [ecx + TLS.g]            // whose state it is
-    mov dword ptr [eax + gobuf.g], ebx
-    ret
+    mov dword ptr [eax + gobuf.g], ebx          // who will
+    ret                                         // to the caller, for the first time
 
 // gogo(buf): goes on where buf says, on buf's goroutine, and clears what buf kept alive.
 // Entry: esp+4 = buf. Never returns. A nil g faults before anything has changed.
@@ -112,10 +112,10 @@ gogo:
     mov eax, dword ptr [ebx + gobuf.ret]        // result that the resumed call sees
     mov edx, dword ptr [ebx + gobuf.ctxt]       // closure context
     mov dword ptr [ebx + gobuf.sp], 0           // stale from here on: hide it from the collector
-    mov dword ptr [ebx + gobuf.ret], 0
-    mov dword ptr [ebx + gobuf.ctxt], 0
-    mov ebx, dword ptr [ebx + gobuf.pc]
-    jmp ebx
+    mov dword ptr [ebx + gobuf.ret], 0          // so is this
+    mov dword ptr [ebx + gobuf.ctxt], 0         // so is this
+    mov ebx, dword ptr [ebx + gobuf.pc]         // where it stopped
+    jmp ebx                                     // continue there
 
 // mcall(fn): saves the goroutine's state in g.sched and calls the code address fn with g on g0's stack.
 // Entry: esp+4 = fn. fn never returns; the caller goes on by a later gogo(&g.sched). g0.sched is only read.
@@ -124,10 +124,10 @@ mcall:
     mov ecx, dword ptr gs:[0]                   // thread's words
     mov eax, dword ptr [ecx + TLS.g]            // g, to save and to hand over
     mov ebx, dword ptr [esp]                    // return PC
-    mov dword ptr [eax + g.sched.pc], ebx
+    mov dword ptr [eax + g.sched.pc], ebx       // where g will continue
     lea ebx, [esp + 4]                          // caller's esp
-    mov dword ptr [eax + g.sched.sp], ebx
-    mov dword ptr [eax + g.sched.g], eax
+    mov dword ptr [eax + g.sched.sp], ebx       // where its stack will be
+    mov dword ptr [eax + g.sched.g], eax        // who will: g itself
     mov ebx, dword ptr [ecx + TLS.m]            // m
     mov esi, dword ptr [ebx + m.g0]             // g0
     cmp esi, eax                                // already there?
@@ -135,7 +135,7 @@ mcall:
     mov dword ptr [ecx + TLS.g], esi            // the thread runs g0
     mov esp, dword ptr [esi + g.sched.sp]       // onto its stack
     push eax                                    // argument: the g that was left
-    call edi
+    call edi                                    // fn(g)
     pop eax                                     // fn has returned: drop its argument
     jmp badmcall2                               // and give up
 
@@ -147,37 +147,37 @@ morestack:
     mov ebx, dword ptr [ecx + TLS.m]            // m
     mov esi, dword ptr [ebx + m.g0]             // g0
     cmp dword ptr [ecx + TLS.g], esi            // the scheduler stack
-    jne .split
+    jne .split                                  // no: a stack that can grow
     int3                                        // can't grow
 .split:
     mov dword ptr [ebx + m.moreframesize], edi  // what f asks for
-    mov dword ptr [ebx + m.moreargsize], eax
+    mov dword ptr [ebx + m.moreargsize], eax    // bytes of its arguments
     mov eax, dword ptr [esp + 4]                // PC in f's caller
-    mov dword ptr [ebx + m.morebuf.pc], eax
+    mov dword ptr [ebx + m.morebuf.pc], eax     // where f's caller goes on
     lea eax, [esp + 8]                          // esp of f's caller, which is where f's arguments begin
-    mov dword ptr [ebx + m.morebuf.sp], eax
-    mov dword ptr [ebx + m.moreargp], eax
+    mov dword ptr [ebx + m.morebuf.sp], eax     // its stack
+    mov dword ptr [ebx + m.moreargp], eax       // f's arguments, to be copied to the new segment
     mov esi, dword ptr [ecx + TLS.g]            // g
-    mov dword ptr [ebx + m.morebuf.g], esi
+    mov dword ptr [ebx + m.morebuf.g], esi      // who it is
     mov eax, dword ptr [esp]                    // PC in f
-    mov dword ptr [esi + g.sched.pc], eax
-    mov dword ptr [esi + g.sched.g], esi
+    mov dword ptr [esi + g.sched.pc], eax       // where f goes on
+    mov dword ptr [esi + g.sched.g], esi        // g itself
     lea eax, [esp + 4]                          // esp at f's entry
-    mov dword ptr [esi + g.sched.sp], eax
+    mov dword ptr [esi + g.sched.sp], eax       // f's stack, where it has no frame yet
     mov dword ptr [esi + g.sched.ctxt], edx     // f's closure context
-    mov ebp, dword ptr [ebx + m.g0]
+    mov ebp, dword ptr [ebx + m.g0]             // g0: where to go
     mov dword ptr [ecx + TLS.g], ebp            // the thread runs g0
     mov eax, dword ptr [ebp + g.sched.sp]       // its stack
     mov ebx, dword ptr [eax - 4]                // fault where the call would, while esp is still good
-    mov esp, eax
-    call newstack
+    mov esp, eax                                // onto it
+    call newstack                               // make room for f; never returns
     mov dword ptr [0x1003], 0                   // it returned: crash
 
 // morestack_noctxt: as morestack, for an f without closure context.
 // Entry: as morestack's, but edx is anything. Never returns.
 morestack_noctxt:
     mov edx, 0                                  // let nothing stale be kept alive
-    jmp morestack
+    jmp morestack                               // the rest is the same
 
 // lessstack: the return PC of a function that runs on a linked segment; nobody calls it.
 // Entry: esp just above the used return slot, eax = result. Calls oldstack on g0's stack. Never returns.
@@ -185,10 +185,10 @@ lessstack:
     mov ecx, dword ptr gs:[0]                   // thread's words
     mov ebx, dword ptr [ecx + TLS.m]            // m
     mov dword ptr [ebx + m.cret], eax           // the only register that is carried over
-    mov ebp, dword ptr [ebx + m.g0]
+    mov ebp, dword ptr [ebx + m.g0]             // g0: where to go
     mov dword ptr [ecx + TLS.g], ebp            // the thread runs g0
     mov esp, dword ptr [ebp + g.sched.sp]       // onto its stack
-    call oldstack
+    call oldstack                               // free the segment, resume f's caller; never returns
     mov dword ptr [0x1004], 0                   // it returned: crash
 
 // RawSyscall(trap, a1, a2, a3) (r1, r2, err): a system call that the scheduler does not hear of.
@@ -201,19 +201,19 @@ RawSyscall:
     mov edx, dword ptr [esp + 16]               // a3
     mov esi, 0                                  // no a4
     mov edi, 0                                  // no a5
-    call dword ptr [_vdso]
+    call dword ptr [_vdso]                      // into the kernel, the way that it offers
     cmp eax, 0xfffff001                         // above -4095 is an error, -4095 itself is not
-    jbe .ok
+    jbe .ok                                     // no error
     mov dword ptr [esp + 20], -1                // r1
     mov dword ptr [esp + 24], 0                 // r2
-    neg eax
+    neg eax                                     // the error's number
     mov dword ptr [esp + 28], eax               // err
-    ret
+    ret                                         // to the caller
 .ok:
     mov dword ptr [esp + 20], eax               // r1
     mov dword ptr [esp + 24], edx               // r2: Linux leaves a3 there
     mov dword ptr [esp + 28], 0                 // err
-    ret
+    ret                                         // to the caller
 
 // RawSyscall6(trap, a1, ..., a6) (r1, r2, err): the same with six arguments.
 // Entry: esp+4 trap, esp+8..28 arguments; esp+32 r1, esp+36 r2, esp+40 err. Returns.
@@ -225,16 +225,16 @@ RawSyscall6:
     mov esi, dword ptr [esp + 20]               // a4
     mov edi, dword ptr [esp + 24]               // a5
     mov ebp, dword ptr [esp + 28]               // a6
-    call dword ptr [_vdso]
+    call dword ptr [_vdso]                      // into the kernel, the way that it offers
     cmp eax, 0xfffff001                         // above -4095 is an error, -4095 itself is not
-    jbe .ok
+    jbe .ok                                     // no error
     mov dword ptr [esp + 32], -1                // r1
     mov dword ptr [esp + 36], 0                 // r2
-    neg eax
+    neg eax                                     // the error's number
     mov dword ptr [esp + 40], eax               // err
-    ret
+    ret                                         // to the caller
 .ok:
     mov dword ptr [esp + 32], eax               // r1
     mov dword ptr [esp + 36], edx               // r2: Linux leaves a3 there
     mov dword ptr [esp + 40], 0                 // err
-    ret
+    ret                                         // to the caller

@@ -64,32 +64,32 @@
     mov rcx, qword ptr fs:[TLS.g]               // g
     lea rax, [rsp + StackSmall - (\frame)]      // where the frame will end, StackSmall bytes forgiven
     cmp rax, qword ptr [rcx + g.stackguard0]    // enough left?
-    ja .body
+    ja .body                                    // yes: go on
 .endm
 
 .macro check_small name, frame, args, more
-    compare_small
-    call_more \name, \more
+    compare_small                               // is there room for a small frame?
+    call_more \name, \more                      // what the check was for
 .body:
 .endm
 
 .macro check_small_ax name, frame, args, more, sizes
-    compare_small
+    compare_small                               // is there room for a small frame?
     mov rax, \sizes                             // what f needs, as the variant takes it
-    call_more \name, \more
+    call_more \name, \more                      // what the check was for
 .body:
 .endm
 
 .macro check_medium name, frame, args, more
-    compare_medium \frame
-    call_more \name, \more
+    compare_medium \frame                       // is there room for this frame?
+    call_more \name, \more                      // what the check was for
 .body:
 .endm
 
 .macro check_medium_ax name, frame, args, more, sizes
-    compare_medium \frame
+    compare_medium \frame                       // is there room for this frame?
     mov rax, \sizes                             // what f needs, as the variant takes it
-    call_more \name, \more
+    call_more \name, \more                      // what the check was for
 .body:
 .endm
 
@@ -99,14 +99,14 @@
     mov rcx, qword ptr fs:[TLS.g]               // g
     mov rsi, qword ptr [rcx + g.stackguard0]    // guard
     cmp rsi, StackPreempt                       // asked to give way?
-    je .more
+    je .more                                    // yes: grow
     lea rax, [rsp + StackGuard]                 // StackGuard on both sides: rsp may be a little below the guard
     sub rax, rsi                                // bytes above the guard + StackGuard
     cmp rax, \frame + StackGuard - StackSmall   // enough left?
-    ja .body
+    ja .body                                    // yes: go on
 .more:
     mov rax, \sizes                             // what f needs, as the variant takes it
-    call_more \name, \more
+    call_more \name, \more                      // what the check was for
 .body:
 .endm
 
@@ -116,23 +116,23 @@
 
 // What all variants of morestack end with: both sizes in one store, then on through rax.
 .macro store_sizes sizes
-    mov qword ptr [rbx + m.moreframesize], \sizes
-    mov rax, morestack
-    jmp rax
+    mov qword ptr [rbx + m.moreframesize], \sizes  // frame and arguments: m.moreargsize is the upper half
+    mov rax, morestack                          // the common part
+    jmp rax                                     // goes on there
 .endm
 
 // The variants for so many words of arguments and no frame hint.
 .macro argument_words count
-    mov r8d, \count
+    mov r8d, \count                             // the number of words
     mov rbx, qword ptr fs:[TLS.m]               // m
     shl r8, 35                                  // words to bytes, into the upper half
-    store_sizes r8
+    store_sizes r8                              // no frame hint in the lower half
 .endm
 
 // A variant without closure context.
 .macro without_context variant
     mov edx, 0                                  // let nothing stale be kept alive
-    jmp \variant
+    jmp \variant                                // the sizes are the same
 .endm
 
 // gosave(buf): notes in buf where its caller goes on, as if gosave had just returned.
@@ -140,14 +140,14 @@
 gosave:
     mov rax, qword ptr [rsp + 8]                // buf
     lea rbx, [rsp + 8]                          // caller's rsp, the return PC popped
-    mov qword ptr [rax + gobuf.sp], rbx
+    mov qword ptr [rax + gobuf.sp], rbx         // where its stack will be
     mov rbx, qword ptr [rsp]                    // return PC
-    mov qword ptr [rax + gobuf.pc], rbx
+    mov qword ptr [rax + gobuf.pc], rbx         // where it will continue
     mov qword ptr [rax + gobuf.ret], 0          // rax on resume
     mov qword ptr [rax + gobuf.ctxt], 0         // no closure
     mov rbx, qword ptr fs:[TLS.g]               // whose state it is
-    mov qword ptr [rax + gobuf.g], rbx
-    ret
+    mov qword ptr [rax + gobuf.g], rbx          // who will
+    ret                                         // to the caller, for the first time
 
 // gogo(buf): goes on where buf says, on buf's goroutine, and clears what buf kept alive.
 // Entry: rsp+8 = buf. Never returns. A nil g faults before anything has changed.
@@ -160,10 +160,10 @@ gogo:
     mov rax, qword ptr [rbx + gobuf.ret]        // result that the resumed call sees
     mov rdx, qword ptr [rbx + gobuf.ctxt]       // closure context
     mov qword ptr [rbx + gobuf.sp], 0           // stale from here on: hide it from the collector
-    mov qword ptr [rbx + gobuf.ret], 0
-    mov qword ptr [rbx + gobuf.ctxt], 0
-    mov rbx, qword ptr [rbx + gobuf.pc]
-    jmp rbx
+    mov qword ptr [rbx + gobuf.ret], 0          // so is this
+    mov qword ptr [rbx + gobuf.ctxt], 0         // so is this
+    mov rbx, qword ptr [rbx + gobuf.pc]         // where it stopped
+    jmp rbx                                     // continue there
 
 // mcall(fn): saves the goroutine's state in g.sched and calls the code address fn with g on g0's stack.
 // Entry: rsp+8 = fn. fn never returns; the caller goes on by a later gogo(&g.sched). g0.sched is only read.
@@ -171,10 +171,10 @@ mcall:
     mov rdi, qword ptr [rsp + 8]                // fn, while its stack is at hand
     mov rax, qword ptr fs:[TLS.g]               // g, to save and to hand over
     mov rbx, qword ptr [rsp]                    // return PC
-    mov qword ptr [rax + g.sched.pc], rbx
+    mov qword ptr [rax + g.sched.pc], rbx       // where g will continue
     lea rbx, [rsp + 8]                          // caller's rsp
-    mov qword ptr [rax + g.sched.sp], rbx
-    mov qword ptr [rax + g.sched.g], rax
+    mov qword ptr [rax + g.sched.sp], rbx       // where its stack will be
+    mov qword ptr [rax + g.sched.g], rax        // who will: g itself
     mov rbx, qword ptr fs:[TLS.m]               // m
     mov rsi, qword ptr [rbx + m.g0]             // g0
     cmp rsi, rax                                // already there?
@@ -182,7 +182,7 @@ mcall:
     mov qword ptr fs:[TLS.g], rsi               // the thread runs g0
     mov rsp, qword ptr [rsi + g.sched.sp]       // onto its stack
     push rax                                    // argument: the g that was left
-    call rdi
+    call rdi                                    // fn(g)
     pop rax                                     // fn has returned: drop its argument
     jmp badmcall2                               // and give up
 
@@ -192,33 +192,33 @@ mcall:
 morestack:
     mov rsi, qword ptr [rbx + m.g0]             // g0
     cmp qword ptr fs:[TLS.g], rsi               // the scheduler stack
-    jne .split
+    jne .split                                  // no: a stack that can grow
     int3                                        // can't grow
 .split:
     mov rax, qword ptr [rsp + 8]                // PC in f's caller
-    mov qword ptr [rbx + m.morebuf.pc], rax
+    mov qword ptr [rbx + m.morebuf.pc], rax     // where f's caller goes on
     lea rax, [rsp + 16]                         // rsp of f's caller, which is where f's arguments begin
-    mov qword ptr [rbx + m.morebuf.sp], rax
-    mov qword ptr [rbx + m.moreargp], rax
+    mov qword ptr [rbx + m.morebuf.sp], rax     // its stack
+    mov qword ptr [rbx + m.moreargp], rax       // f's arguments, to be copied to the new segment
     mov rsi, qword ptr fs:[TLS.g]               // g
-    mov qword ptr [rbx + m.morebuf.g], rsi
+    mov qword ptr [rbx + m.morebuf.g], rsi      // who it is
     mov rax, qword ptr [rsp]                    // PC in f
-    mov qword ptr [rsi + g.sched.pc], rax
-    mov qword ptr [rsi + g.sched.g], rsi
+    mov qword ptr [rsi + g.sched.pc], rax       // where f goes on
+    mov qword ptr [rsi + g.sched.g], rsi        // g itself
     lea rax, [rsp + 8]                          // rsp at f's entry
-    mov qword ptr [rsi + g.sched.sp], rax
+    mov qword ptr [rsi + g.sched.sp], rax       // f's stack, where it has no frame yet
     mov qword ptr [rsi + g.sched.ctxt], rdx     // f's closure context
-    mov rbp, qword ptr [rbx + m.g0]
+    mov rbp, qword ptr [rbx + m.g0]             // g0: where to go
     mov qword ptr fs:[TLS.g], rbp               // the thread runs g0
     mov rsp, qword ptr [rbp + g.sched.sp]       // onto its stack
-    call newstack
+    call newstack                               // make room for f; never returns
     mov eax, 0x1003                             // it returned: crash
-    mov qword ptr [rax], 0
+    mov qword ptr [rax], 0                      // crash
 
 // morestack_noctxt: as morestack, for an f without closure context.
 // Entry: as morestack's, but rdx is anything. Never returns.
 morestack_noctxt:
-    without_context morestack
+    without_context morestack                   // the rest is the same
 
 // The variants of morestack: what f's check calls, by the sizes it has to pass.
 // Entry: rsp -> PC in f, rsp+8 = f's return PC, rdx = closure context. They load rbx = m, store the sizes and
@@ -227,106 +227,106 @@ morestack_noctxt:
 // morestack00: neither size.
 morestack00:
     mov rbx, qword ptr fs:[TLS.m]               // m
-    mov eax, 0
-    store_sizes rax
+    mov eax, 0                                  // no sizes known
+    store_sizes rax                             // and on to morestack
 
 // morestack10: eax = frame hint.
 morestack10:
     mov rbx, qword ptr fs:[TLS.m]               // m
     mov eax, eax                                // clear the upper half: no arguments
-    store_sizes rax
+    store_sizes rax                             // and on to morestack
 
 // morestack01: eax = bytes of arguments.
 morestack01:
     mov rbx, qword ptr fs:[TLS.m]               // m
     shl rax, 32                                 // clear the lower half: no hint
-    store_sizes rax
+    store_sizes rax                             // and on to morestack
 
 // morestack11: rax = args << 32 | frame hint.
 morestack11:
     mov rbx, qword ptr fs:[TLS.m]               // m
-    store_sizes rax
+    store_sizes rax                             // and on to morestack
 
 // morestack8 to morestack48: the name says how many bytes of arguments; no hint. The count comes in r8, so that
 // nothing is pushed on a stack that is short already.
 
 // morestack8: 1 word of arguments.
 morestack8:
-    argument_words 1
+    argument_words 1                            // and on to morestack
 
 // morestack16: 2 words of arguments.
 morestack16:
-    argument_words 2
+    argument_words 2                            // and on to morestack
 
 // morestack24: 3 words of arguments.
 morestack24:
-    argument_words 3
+    argument_words 3                            // and on to morestack
 
 // morestack32: 4 words of arguments.
 morestack32:
-    argument_words 4
+    argument_words 4                            // and on to morestack
 
 // morestack40: 5 words of arguments.
 morestack40:
-    argument_words 5
+    argument_words 5                            // and on to morestack
 
 // morestack48: 6 words of arguments.
 morestack48:
-    argument_words 6
+    argument_words 6                            // and on to morestack
 
 // The same for an f without closure context: rdx is anything at entry.
 
 // morestack00_noctxt: morestack00 without closure context.
 morestack00_noctxt:
-    without_context morestack00
+    without_context morestack00                 // and on to the variant with one
 
 // morestack10_noctxt: morestack10 without closure context.
 morestack10_noctxt:
-    without_context morestack10
+    without_context morestack10                 // and on to the variant with one
 
 // morestack01_noctxt: morestack01 without closure context.
 morestack01_noctxt:
-    without_context morestack01
+    without_context morestack01                 // and on to the variant with one
 
 // morestack11_noctxt: morestack11 without closure context.
 morestack11_noctxt:
-    without_context morestack11
+    without_context morestack11                 // and on to the variant with one
 
 // morestack8_noctxt: morestack8 without closure context.
 morestack8_noctxt:
-    without_context morestack8
+    without_context morestack8                  // and on to the variant with one
 
 // morestack16_noctxt: morestack16 without closure context.
 morestack16_noctxt:
-    without_context morestack16
+    without_context morestack16                 // and on to the variant with one
 
 // morestack24_noctxt: morestack24 without closure context.
 morestack24_noctxt:
-    without_context morestack24
+    without_context morestack24                 // and on to the variant with one
 
 // morestack32_noctxt: morestack32 without closure context.
 morestack32_noctxt:
-    without_context morestack32
+    without_context morestack32                 // and on to the variant with one
 
 // morestack40_noctxt: morestack40 without closure context.
 morestack40_noctxt:
-    without_context morestack40
+    without_context morestack40                 // and on to the variant with one
 
 // morestack48_noctxt: morestack48 without closure context.
 morestack48_noctxt:
-    without_context morestack48
+    without_context morestack48                 // and on to the variant with one
 
 // lessstack: the return PC of a function that runs on a linked segment; nobody calls it.
 // Entry: rsp just above the used return slot, rax = result. Calls oldstack on g0's stack. Never returns.
 lessstack:
     mov rbx, qword ptr fs:[TLS.m]               // m
     mov qword ptr [rbx + m.cret], rax           // the only register that is carried over
-    mov rbp, qword ptr [rbx + m.g0]
+    mov rbp, qword ptr [rbx + m.g0]             // g0: where to go
     mov qword ptr fs:[TLS.g], rbp               // the thread runs g0
     mov rsp, qword ptr [rbp + g.sched.sp]       // onto its stack
-    call oldstack
+    call oldstack                               // free the segment, resume f's caller; never returns
     mov eax, 0x1004                             // it returned: crash
-    mov qword ptr [rax], 0
+    mov qword ptr [rax], 0                      // crash
 
 // RawSyscall(trap, a1, a2, a3) (r1, r2, err): a system call that the scheduler does not hear of.
 // Entry: rsp+8 trap, rsp+16..32 arguments; rsp+40 r1, rsp+48 r2, rsp+56 err. Returns. The kernel destroys rcx, r11.
@@ -338,19 +338,19 @@ RawSyscall:
     mov r8d, 0                                  // no a5
     mov r9d, 0                                  // no a6
     mov rax, qword ptr [rsp + 8]                // trap
-    syscall
+    syscall                                     // into the kernel
     cmp rax, 0xfffffffffffff001                 // above -4095 is an error, -4095 itself is not
-    jbe .ok
+    jbe .ok                                     // no error
     mov qword ptr [rsp + 40], -1                // r1
     mov qword ptr [rsp + 48], 0                 // r2
-    neg rax
+    neg rax                                     // the error's number
     mov qword ptr [rsp + 56], rax               // err
-    ret
+    ret                                         // to the caller
 .ok:
     mov qword ptr [rsp + 40], rax               // r1
     mov qword ptr [rsp + 48], rdx               // r2: Linux leaves a3 there
     mov qword ptr [rsp + 56], 0                 // err
-    ret
+    ret                                         // to the caller
 
 // RawSyscall6(trap, a1, ..., a6) (r1, r2, err): the same with six arguments.
 // Entry: rsp+8 trap, rsp+16..56 arguments; rsp+64 r1, rsp+72 r2, rsp+80 err. Returns.
@@ -362,16 +362,16 @@ RawSyscall6:
     mov r8, qword ptr [rsp + 48]                // a5
     mov r9, qword ptr [rsp + 56]                // a6
     mov rax, qword ptr [rsp + 8]                // trap
-    syscall
+    syscall                                     // into the kernel
     cmp rax, 0xfffffffffffff001                 // above -4095 is an error, -4095 itself is not
-    jbe .ok
+    jbe .ok                                     // no error
     mov qword ptr [rsp + 64], -1                // r1
     mov qword ptr [rsp + 72], 0                 // r2
-    neg rax
+    neg rax                                     // the error's number
     mov qword ptr [rsp + 80], rax               // err
-    ret
+    ret                                         // to the caller
 .ok:
     mov qword ptr [rsp + 64], rax               // r1
     mov qword ptr [rsp + 72], rdx               // r2: Linux leaves a3 there
     mov qword ptr [rsp + 80], 0                 // err
-    ret
+    ret                                         // to the caller

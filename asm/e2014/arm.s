@@ -52,17 +52,17 @@
 .macro check_small name, frame, args, more
     ldr r1, [r10, #g.stackguard0]               // guard
     cmp sp, r1                                  // unsigned, lower or same: too little left
-    call_more \name, \frame, \args, \more
+    call_more \name, \frame, \args, \more       // what the check was for
 .body:
 .endm
 
 // StackSmall < frame <= StackBig: the lowest address of the frame has to be; no credit as on x86.
 .macro check_medium name, frame, args, more
     ldr r1, [r10, #g.stackguard0]               // guard
-    ldr r11, =\frame
+    ldr r11, =\frame                            // any frame size; few fit an instruction
     sub r2, sp, r11                             // where the frame will end
     cmp r2, r1                                  // lower or same: too little left
-    call_more \name, \frame, \args, \more
+    call_more \name, \frame, \args, \more       // what the check was for
 .body:
 .endm
 
@@ -70,13 +70,13 @@
 // only StackPreempt is recognised; any other one makes the distance look large and the frame passes unchecked.
 .macro check_huge name, frame, args, more
     ldr r1, [r10, #g.stackguard0]               // guard
-    ldr r11, =StackPreempt
+    ldr r11, =StackPreempt                      // the guard of one who is asked to give way
     cmp r1, r11                                 // asked to give way? Then "same" holds below
     addne r2, sp, #StackGuard                   // StackGuard on both sides: sp may be a little below the guard
     subne r2, r2, r1                            // bytes above the guard + StackGuard
-    ldrne r3, =\frame + StackGuard - StackSmall
+    ldrne r3, =\frame + StackGuard - StackSmall  // what the frame needs
     cmpne r2, r3                                // lower or same: too little left
-    call_more \name, \frame, \args, \more
+    call_more \name, \frame, \args, \more       // what the check was for
 .body:
 .endm
 
@@ -91,11 +91,11 @@ gosave:
     str sp, [r0, #gobuf.sp]                     // caller's sp: the call pushed nothing
     str lr, [r0, #gobuf.pc]                     // return PC
     str r10, [r0, #gobuf.g]                     // whose state it is
-    mov r11, #0
+    mov r11, #0                                 // for the words below
     str r11, [r0, #gobuf.lr]                    // no link to restore
     str r11, [r0, #gobuf.ret]                   // r0 on resume
     str r11, [r0, #gobuf.ctxt]                  // no closure
-    bx lr
+    bx lr                                       // to the caller, for the first time
 
 // gogo(buf): goes on where buf says, on buf's goroutine, and clears what buf kept alive.
 // Entry: sp+4 = buf. Never returns. A nil g faults, with r10 already changed. No call may stand between the
@@ -105,21 +105,21 @@ gogo:
     ldr r1, [sp, #4]                            // buf
     ldr r10, [r1, #gobuf.g]                     // g to run
     ldr r2, [r10]                               // fault here if it is nil
-    ldr r2, =iscgo
-    ldrb r2, [r2]
+    ldr r2, =iscgo                              // a byte
+    ldrb r2, [r2]                               // its value
     cmp r2, #0                                  // is there C code that wants to find g and m?
     blne save_gm                                // tell it; uses r0 and, by the call, lr
     ldr sp, [r1, #gobuf.sp]                     // onto its stack
     ldr lr, [r1, #gobuf.lr]                     // its link
     ldr r0, [r1, #gobuf.ret]                    // result that the resumed call sees
     ldr r7, [r1, #gobuf.ctxt]                   // closure context
-    mov r11, #0
+    mov r11, #0                                 // for the words below
     str r11, [r1, #gobuf.sp]                    // stale from here on: hide it from the collector
-    str r11, [r1, #gobuf.ret]
-    str r11, [r1, #gobuf.lr]
-    str r11, [r1, #gobuf.ctxt]
+    str r11, [r1, #gobuf.ret]                   // so is this
+    str r11, [r1, #gobuf.lr]                    // so is this
+    str r11, [r1, #gobuf.ctxt]                  // so is this
     cmp r11, r11                                // "same", for the conditional branch of a stack check
-    ldr pc, [r1, #gobuf.pc]
+    ldr pc, [r1, #gobuf.pc]                     // continue where it stopped
 
 // mcall(fn): saves the goroutine's state in g.sched and calls the code address fn with g on g0's stack.
 // Entry: sp+4 = fn. fn never returns; the caller goes on by a later gogo(&g.sched). g0.sched is only read.
@@ -127,9 +127,9 @@ mcall:
     ldr r0, [sp, #4]                            // fn, while its stack is at hand
     str sp, [r10, #g.sched.sp]                  // caller's sp
     str lr, [r10, #g.sched.pc]                  // return PC
-    mov r11, #0
+    mov r11, #0                                 // for the word below
     str r11, [r10, #g.sched.lr]                 // no link to restore
-    str r10, [r10, #g.sched.g]
+    str r10, [r10, #g.sched.g]                  // who will: g itself
     mov r1, r10                                 // the g that is left
     ldr r10, [r9, #m.g0]                        // g0
     cmp r10, r1                                 // already there?
@@ -137,7 +137,7 @@ mcall:
     ldr sp, [r10, #g.sched.sp]                  // onto its stack
     sub sp, sp, #8                              // argument and, below it, room for fn's link
     str r1, [sp, #4]                            // argument: the g that was left
-    blx r0
+    blx r0                                      // fn(g)
     b badmcall2                                 // fn has returned: give up
 
 // morestack: f's check found too little stack.
@@ -148,7 +148,7 @@ morestack:
     cmp r10, r4                                 // the scheduler stack
     bleq abort                                  // can't grow
     str r1, [r9, #m.moreframesize]              // what f asks for
-    str r2, [r9, #m.moreargsize]
+    str r2, [r9, #m.moreargsize]                // bytes of its arguments
     str r7, [r10, #g.sched.ctxt]                // f's closure context
     str sp, [r10, #g.sched.sp]                  // sp at f's entry
     str lr, [r10, #g.sched.pc]                  // PC in f
@@ -156,18 +156,18 @@ morestack:
     str r3, [r9, #m.morebuf.pc]                 // PC in f's caller
     str sp, [r9, #m.morebuf.sp]                 // its sp
     add r3, sp, #4                              // where f's arguments begin
-    str r3, [r9, #m.moreargp]
+    str r3, [r9, #m.moreargp]                   // f's arguments, to be copied to the new segment
     str r10, [r9, #m.morebuf.g]                 // g
     ldr r10, [r9, #m.g0]                        // the thread runs g0
     ldr sp, [r10, #g.sched.sp]                  // onto its stack
-    bl newstack
+    bl newstack                                 // make room for f; never returns
     bx lr                                       // not reached: keeps the call's return PC in this routine
 
 // morestack_noctxt: as morestack, for an f without closure context.
 // Entry: as morestack's, but r7 is anything. Never returns.
 morestack_noctxt:
     mov r7, #0                                  // let nothing stale be kept alive
-    b morestack
+    b morestack                                 // the rest is the same
 
 // lessstack: the return PC of a function that runs on a linked segment; nobody calls it.
 // Entry: sp as at f's entry, r0 = result. Calls oldstack on g0's stack. Never returns.
@@ -184,23 +184,23 @@ RawSyscall:
     ldr r0, [sp, #8]                            // a1
     ldr r1, [sp, #12]                           // a2
     ldr r2, [sp, #16]                           // a3
-    svc 0
-    ldr r6, =0xfffff001
+    svc 0                                       // into the kernel
+    ldr r6, =0xfffff001                         // -4095
     cmp r0, r6                                  // above -4095 is an error, -4095 itself is not
-    bls .ok
-    mvn r1, #0
+    bls .ok                                     // no error
+    mvn r1, #0                                  // -1
     str r1, [sp, #20]                           // r1: -1
-    mov r2, #0
+    mov r2, #0                                  // no second result
     str r2, [sp, #24]                           // r2
-    rsb r0, r0, #0
+    rsb r0, r0, #0                              // the error's number
     str r0, [sp, #28]                           // err
-    bx lr
+    bx lr                                       // to the caller
 .ok:
     str r0, [sp, #20]                           // r1
-    mov r0, #0
+    mov r0, #0                                  // no error number
     str r0, [sp, #24]                           // r2: 0 here, unlike RawSyscall6
     str r0, [sp, #28]                           // err
-    bx lr
+    bx lr                                       // to the caller
 
 // RawSyscall6(trap, a1, ..., a6) (r1, r2, err): the same with six arguments.
 // Entry: sp+4 trap, sp+8..28 arguments; sp+32 r1, sp+36 r2, sp+40 err. Returns.
@@ -212,20 +212,20 @@ RawSyscall6:
     ldr r3, [sp, #20]                           // a4
     ldr r4, [sp, #24]                           // a5
     ldr r5, [sp, #28]                           // a6
-    svc 0
-    ldr r6, =0xfffff001
+    svc 0                                       // into the kernel
+    ldr r6, =0xfffff001                         // -4095
     cmp r0, r6                                  // above -4095 is an error, -4095 itself is not
-    bls .ok
-    mvn r1, #0
+    bls .ok                                     // no error
+    mvn r1, #0                                  // -1
     str r1, [sp, #32]                           // r1: -1
-    mov r2, #0
+    mov r2, #0                                  // no second result
     str r2, [sp, #36]                           // r2
-    rsb r0, r0, #0
+    rsb r0, r0, #0                              // the error's number
     str r0, [sp, #40]                           // err
-    bx lr
+    bx lr                                       // to the caller
 .ok:
     str r0, [sp, #32]                           // r1
     str r1, [sp, #36]                           // r2: Linux leaves a2 there
-    mov r0, #0
+    mov r0, #0                                  // no error number
     str r0, [sp, #40]                           // err
-    bx lr
+    bx lr                                       // to the caller

@@ -46,18 +46,18 @@
 
 .macro check_small name, frame, args, more      // frames up to StackSmall: rsp itself is compared
 .check:
-    mov rcx, qword ptr fs:[TLS.g]
-    cmp rsp, qword ptr [rcx + g.stackguard0]
-    jbe .more
+    mov rcx, qword ptr fs:[TLS.g]               // g
+    cmp rsp, qword ptr [rcx + g.stackguard0]    // lower or same: too little left
+    jbe .more                                   // yes: grow
 .body:
 .endm
 
 .macro check_medium name, frame, args, more     // frames up to StackBig: the frame's end, StackSmall forgiven
 .check:
-    mov rcx, qword ptr fs:[TLS.g]
-    lea rax, [rsp - (\frame - StackSmall)]
-    cmp rax, qword ptr [rcx + g.stackguard0]
-    jbe .more
+    mov rcx, qword ptr fs:[TLS.g]               // g
+    lea rax, [rsp - (\frame - StackSmall)]      // the frame's end, StackSmall forgiven
+    cmp rax, qword ptr [rcx + g.stackguard0]    // lower or same: too little left
+    jbe .more                                   // yes: grow
 .body:
 .endm
 
@@ -69,14 +69,14 @@ inherit check_tail from modern
 // StackPreempt is looked for; StackFork passes unseen.
 .macro check_huge name, frame, args, more
 .check:
-    mov rcx, qword ptr fs:[TLS.g]
-    mov rsi, qword ptr [rcx + g.stackguard0]
-    cmp rsi, StackPreempt
-    je .more
-    lea rax, [rsp + StackGuard]
-    sub rax, rsi
-    cmp rax, \frame + StackGuard - StackSmall
-    jbe .more
+    mov rcx, qword ptr fs:[TLS.g]               // g
+    mov rsi, qword ptr [rcx + g.stackguard0]    // guard
+    cmp rsi, StackPreempt                       // asked to give way?
+    je .more                                    // yes: grow
+    lea rax, [rsp + StackGuard]                 // StackGuard on both sides: sp may be a little below the guard
+    sub rax, rsi                                // bytes above the guard + StackGuard
+    cmp rax, \frame + StackGuard - StackSmall   // lower or same: too little left
+    jbe .more                                   // yes: grow
 .body:
 .endm
 
@@ -85,33 +85,33 @@ inherit check_tail from modern
 gosave:
     mov rax, qword ptr [rsp + 8]                // buf
     lea rbx, [rsp + 8]                          // rsp as it will be after the return
-    mov qword ptr [rax + gobuf.sp], rbx
+    mov qword ptr [rax + gobuf.sp], rbx         // where its stack will be
     mov rbx, qword ptr [rsp]                    // return PC
-    mov qword ptr [rax + gobuf.pc], rbx
-    mov qword ptr [rax + gobuf.ret], 0
-    mov qword ptr [rax + gobuf.bp], rbp
-    mov rbx, qword ptr [rax + gobuf.ctxt]
-    test rbx, rbx
-    je .clean
+    mov qword ptr [rax + gobuf.pc], rbx         // where it will continue
+    mov qword ptr [rax + gobuf.ret], 0          // no result
+    mov qword ptr [rax + gobuf.bp], rbp         // frame pointer
+    mov rbx, qword ptr [rax + gobuf.ctxt]       // a context from an earlier use?
+    test rbx, rbx                               // it must be nil
+    je .clean                                   // it is
     call badctxt                                // never returns
 .clean:
-    mov rbx, qword ptr fs:[TLS.g]
-    mov qword ptr [rax + gobuf.g], rbx
-    ret
+    mov rbx, qword ptr fs:[TLS.g]               // g
+    mov qword ptr [rax + gobuf.g], rbx          // who will
+    ret                                         // to the caller, for the first time
 
 // gogo(buf): leave this stack and continue what buf describes. Never returns.
 // Sets g, rsp, rbp, rax and rdx from buf, clears those words of buf but pc and g, jumps to buf.pc.
 // A closure context in buf is a pointer about to be overwritten: the collector's write barrier sees it first.
 gogo:
     mov rbx, qword ptr [rsp + 8]                // buf
-    mov rax, qword ptr [rbx + gobuf.ctxt]
-    test rax, rax
-    je .no_context
+    mov rax, qword ptr [rbx + gobuf.ctxt]       // a closure context?
+    test rax, rax                               // nothing is lost by clearing nil
+    je .no_context                              // no barrier needed
     sub rsp, 16                                 // frame for two arguments
     lea rax, [rbx + gobuf.ctxt]                 // the word
-    mov qword ptr [rsp], rax
+    mov qword ptr [rsp], rax                    // first argument
     mov qword ptr [rsp + 8], 0                  // what it will be
-    call prewrite
+    call prewrite                               // tell the collector
     mov rbx, qword ptr [rsp + 24]               // buf; rsp needs no repair, it is replaced
 .no_context:
     mov rdx, qword ptr [rbx + gobuf.g]          // the g to run
@@ -122,11 +122,11 @@ gogo:
     mov rdx, qword ptr [rbx + gobuf.ctxt]       // its closure context
     mov rbp, qword ptr [rbx + gobuf.bp]         // its frame pointer
     mov qword ptr [rbx + gobuf.sp], 0           // buf is used up: leave no stale pointers in it
-    mov qword ptr [rbx + gobuf.ret], 0
-    mov qword ptr [rbx + gobuf.ctxt], 0
-    mov qword ptr [rbx + gobuf.bp], 0
+    mov qword ptr [rbx + gobuf.ret], 0          // so is this
+    mov qword ptr [rbx + gobuf.ctxt], 0         // so is this
+    mov qword ptr [rbx + gobuf.bp], 0           // so is this
     mov rbx, qword ptr [rbx + gobuf.pc]         // where it stopped
-    jmp rbx
+    jmp rbx                                     // continue there
 
 // mcall(fn): write the caller's place into g.sched, go to g0's stack, call fn(g).
 // fn is a func value: rdx must point at it when its code starts. fn never returns; gogo(&g.sched) resumes the caller.
@@ -137,21 +137,21 @@ mcall:
     mov rbx, qword ptr [rsp]                    // return PC
     mov qword ptr [rax + g.sched.pc], rbx       // is where g will continue
     lea rbx, [rsp + 8]                          // rsp as it will be after the return
-    mov qword ptr [rax + g.sched.sp], rbx
-    mov qword ptr [rax + g.sched.g], rax
-    mov qword ptr [rax + g.sched.bp], rbp
-    mov rbx, qword ptr [rax + g.m]
+    mov qword ptr [rax + g.sched.sp], rbx       // where its stack will be
+    mov qword ptr [rax + g.sched.g], rax        // who will: g itself
+    mov qword ptr [rax + g.sched.bp], rbp       // frame pointer
+    mov rbx, qword ptr [rax + g.m]              // m
     mov rsi, qword ptr [rbx + m.g0]             // where to go
-    cmp rsi, rax
+    cmp rsi, rax                                // there already?
     je badmcall                                 // there already
     mov qword ptr fs:[TLS.g], rsi               // g is g0 now
     mov rsp, qword ptr [rsi + g.sched.sp]       // top of its stack, the same every time
     push rax                                    // argument of fn: the g that leaves
     mov rdx, rdi                                // closure context of fn
     mov rdi, qword ptr [rdi]                    // code of fn
-    call rdi
+    call rdi                                    // fn(g)
     pop rax                                     // fn returned: a mistake
-    jmp badmcall2
+    jmp badmcall2                               // fn returned: a mistake
 
 // systemstack(fn): call fn() on g0's stack and come back.
 // On g0 or gsignal fn is called in place; on m.curg the stack is switched; any other g is refused.
@@ -159,49 +159,49 @@ mcall:
 systemstack:
     mov rdi, qword ptr [rsp + 8]                // fn
     mov rax, qword ptr fs:[TLS.g]               // g
-    mov rbx, qword ptr [rax + g.m]
-    mov rdx, qword ptr [rbx + m.gsignal]
-    cmp rax, rdx
+    mov rbx, qword ptr [rax + g.m]              // m
+    mov rdx, qword ptr [rbx + m.gsignal]        // the g of signal handlers
+    cmp rax, rdx                                // is it the running one?
     je .stay                                    // on the signal stack already
-    mov rdx, qword ptr [rbx + m.g0]
-    cmp rax, rdx
+    mov rdx, qword ptr [rbx + m.g0]             // g0
+    cmp rax, rdx                                // is it the running one?
     je .stay                                    // on g0 already
-    mov r8, qword ptr [rbx + m.curg]
-    cmp rax, r8
-    je .switch
+    mov r8, qword ptr [rbx + m.curg]            // the goroutine that m runs
+    cmp rax, r8                                 // is it the running one?
+    je .switch                                  // yes: switch
     call badsystemstack                         // neither of the three: never returns
 .switch:
-    mov rsi, systemstack_switch
-    mov qword ptr [rax + g.sched.pc], rsi
+    mov rsi, systemstack_switch                 // a routine that is never called
+    mov qword ptr [rax + g.sched.pc], rsi       // as if g had called it
     mov qword ptr [rax + g.sched.sp], rsp       // at our return PC, as in that routine
-    mov qword ptr [rax + g.sched.g], rax
-    mov qword ptr [rax + g.sched.bp], rbp
+    mov qword ptr [rax + g.sched.g], rax        // g itself
+    mov qword ptr [rax + g.sched.bp], rbp       // frame pointer
     mov qword ptr fs:[TLS.g], rdx               // g is g0 now
     mov rbx, qword ptr [rdx + g.sched.sp]       // top of its stack
-    sub rbx, 8
+    sub rbx, 8                                  // room for a word
     mov rdx, mstart                             // a return PC at which every stack walk ends
-    mov qword ptr [rbx], rdx
-    mov rsp, rbx
+    mov qword ptr [rbx], rdx                    // as if mstart had called fn
+    mov rsp, rbx                                // onto g0's stack
     mov rdx, rdi                                // closure context of fn
     mov rdi, qword ptr [rdi]                    // code of fn
-    call rdi
+    call rdi                                    // fn()
     mov rax, qword ptr fs:[TLS.g]               // g0, perhaps on another m
-    mov rbx, qword ptr [rax + g.m]
+    mov rbx, qword ptr [rax + g.m]              // m
     mov rax, qword ptr [rbx + m.curg]           // the goroutine to go back to
-    mov qword ptr fs:[TLS.g], rax
+    mov qword ptr fs:[TLS.g], rax               // g is that goroutine now
     mov rsp, qword ptr [rax + g.sched.sp]       // its stack, which may have been moved
     mov qword ptr [rax + g.sched.sp], 0         // g.sched is free again
-    ret
+    ret                                         // to our caller
 .stay:
     mov rdx, rdi                                // closure context of fn
     mov rdi, qword ptr [rdi]                    // code of fn
-    call rdi
-    ret
+    call rdi                                    // fn()
+    ret                                         // to our caller
 
 // systemstack_switch: never called. Its address is the PC of a goroutine that waits in systemstack, so that
 // a stack walk ends in a frame of known shape: the return PC, nothing else.
 systemstack_switch:
-    ret
+    ret                                         // not reached; a routine ends in a return
 
 // morestack: the check at the entry of f found too little stack. rdx = f's closure context.
 // Describes f's caller in m.morebuf and f in g.sched, then calls newstack(rdx) on g0's stack. Never returns:
@@ -209,37 +209,37 @@ systemstack_switch:
 morestack:
     mov rax, qword ptr fs:[TLS.g]               // g
     mov rbx, qword ptr [rax + g.m]              // m
-    mov rsi, qword ptr [rbx + m.g0]
-    cmp rax, rsi
-    jne .not_g0
+    mov rsi, qword ptr [rbx + m.g0]             // the scheduler's g
+    cmp rax, rsi                                // is it the running one?
+    jne .not_g0                                 // no
     call badmorestackg0                         // the scheduler's stack is full
-    int3
+    int3                                        // crash
 .not_g0:
-    mov rsi, qword ptr [rbx + m.gsignal]
-    cmp rax, rsi
-    jne .not_gsignal
+    mov rsi, qword ptr [rbx + m.gsignal]        // the g of signal handlers
+    cmp rax, rsi                                // is it the running one?
+    jne .not_gsignal                            // no
     call badmorestackgsignal                    // the signal stack is full
-    int3
+    int3                                        // crash
 .not_gsignal:
     mov rsi, rax                                // g
     mov rax, qword ptr [rsp + 8]                // f's return PC
-    mov qword ptr [rbx + m.morebuf.pc], rax
+    mov qword ptr [rbx + m.morebuf.pc], rax     // where f's caller goes on
     lea rax, [rsp + 16]                         // rsp of f's caller after f returns
-    mov qword ptr [rbx + m.morebuf.sp], rax
-    mov qword ptr [rbx + m.morebuf.g], rsi
+    mov qword ptr [rbx + m.morebuf.sp], rax     // its stack
+    mov qword ptr [rbx + m.morebuf.g], rsi      // who it is
     mov rax, qword ptr [rsp]                    // PC in f, behind its call
-    mov qword ptr [rsi + g.sched.pc], rax
-    mov qword ptr [rsi + g.sched.g], rsi
+    mov qword ptr [rsi + g.sched.pc], rax       // where f goes on
+    mov qword ptr [rsi + g.sched.g], rsi        // g itself
     lea rax, [rsp + 8]                          // rsp as f has it: at f's return PC
-    mov qword ptr [rsi + g.sched.sp], rax
-    mov qword ptr [rsi + g.sched.bp], rbp
-    mov rbx, qword ptr [rbx + m.g0]
+    mov qword ptr [rsi + g.sched.sp], rax       // f's stack, where it has no frame yet
+    mov qword ptr [rsi + g.sched.bp], rbp       // frame pointer of f's caller
+    mov rbx, qword ptr [rbx + m.g0]             // g0: where to go
     mov qword ptr fs:[TLS.g], rbx               // g is g0 now
     mov rsp, qword ptr [rbx + g.sched.sp]       // top of its stack
     push rdx                                    // argument of newstack: f's closure context
-    call newstack
+    call newstack                               // make room for f; never returns
     mov eax, 0x1003                             // it must not come back: fault at an address that tells
-    mov qword ptr [rax], 0
+    mov qword ptr [rax], 0                      // crash
 
 // As in the modern era.
 inherit morestack_noctxt from modern
@@ -254,21 +254,21 @@ inherit RawSyscall6 from 2014
 rawVforkSyscall:
     mov rdi, qword ptr [rsp + 16]               // a1
     mov esi, 0                                  // no further arguments
-    mov edx, 0
-    mov r10d, 0
-    mov r8d, 0
-    mov r9d, 0
+    mov edx, 0                                  // a3: none
+    mov r10d, 0                                 // a4: none
+    mov r8d, 0                                  // a5: none
+    mov r9d, 0                                  // a6: none
     mov rax, qword ptr [rsp + 8]                // trap
     pop r12                                     // return PC, out of reach of the child
-    syscall
+    syscall                                     // into the kernel
     push r12                                    // this process's own copy
     cmp rax, 0xfffffffffffff001                 // -4095 counts as success, only above it are errors
-    jbe .good
+    jbe .good                                   // no error
     mov qword ptr [rsp + 24], -1                // r1
-    neg rax
+    neg rax                                     // the error's number
     mov qword ptr [rsp + 32], rax               // err
-    ret
+    ret                                         // to the caller
 .good:
     mov qword ptr [rsp + 24], rax               // r1
     mov qword ptr [rsp + 32], 0                 // err
-    ret
+    ret                                         // to the caller
