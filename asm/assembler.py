@@ -43,8 +43,9 @@ def assemble(
     engine = _engine(arch)
     image = Image(arch, engine.isa, Names(names or {}, gates or {}), engine.encode, watch or (lambda _: None))
     image.collect(statements)
-    image.lay_out(base)
-    code, lines, data = image.finish(base)
+    with _silence():
+        image.lay_out(base)
+        code, lines, data = image.finish(base)
     segments = (Segment(base, code, len(code), writable=False, executable=True),) if code else ()
     return Program(arch.name, segments, image.symbols(), dict(gates or {}), lines, data)
 
@@ -97,8 +98,7 @@ class _Engine:
         Each question gets a Keystone of its own: for its second warning one reads text that is freed by then.
         """
         try:
-            with _silence():
-                code, _ = self.fresh().asm(insn.text, address, True)
+            code, _ = self.fresh().asm(insn.text, address, True)
         except self.failure as problem:
             reason = str(problem).partition(" (KS_")[0].lower()
             raise Refused(f"there is no such instruction ({reason}){self.isa.hint(insn)}") from None
