@@ -1,4 +1,4 @@
-"""What the scheduler and the stack code of each era's runtime do differently. The layouts and guards are in `arch.golang`.
+"""What the scheduler and the stack code of each era's runtime do differently.
 
 Sources: newstack, oldstack, copystack, newproc and schedule at the commits that the era records name.
 """
@@ -27,10 +27,10 @@ class Runtime:
 
     ``starts``: a goroutine's first function is in ``entry`` and called by gogocall, or in ``sched`` and resumed like
     any other. ``status``: the field of g that holds the status. ``keeps_running``: fields of m that forbid to
-    preempt while they are not 0 (for a string, not empty); ``spared``: statuses that do. ``throws_first``: a request to preempt where none may be is
-    found out before, and not after, it is asked whether the goroutine may keep running.
-    ``fits``: a copy is as large as the function's frame needs, not just twice the old stack. ``forces``: a special guard
-    value asks for a copy of the same size. ``limit``: bytes of a word -> largest stack, in bytes.
+    preempt while they are not 0 (for a string, not empty); ``spared``: statuses that do. ``throws_first``: a request
+    to preempt where none may be is found out before, and not after, it is asked whether the goroutine may keep
+    running. ``fits``: a copy is as large as the function's frame needs, not just twice the old stack. ``forces``: the
+    special guard that asks for a copy of the same size. ``limit``: bytes of a word -> largest stack, in bytes.
     """
 
     starts: str

@@ -28,8 +28,8 @@ _STEP = 16  # bytes from one gate to the next
 
 @dataclass(frozen=True)
 class Function:
-    """A guest function. ``args``: words of arguments and results, results last; ``slots``: words of its frame, those for
-    the arguments and results of whom it calls first.
+    """A guest function. ``args``: words of arguments and results, results last; ``slots``: words of its frame, those
+    for the arguments and results of whom it calls first.
 
     ``pointers``: slots, and ``argument_pointers``: arguments, that hold pointers: whoever moves the stack adjusts
     these and no others. ``ctxt``: it reads its closure context. ``nosplit``: it has no stack check. ``copyable``:
@@ -137,7 +137,8 @@ def build(
     data = Segment(values_at, image, len(image), writable=False, executable=False)
     return Guests(
         Program(arch.name, (*program.segments, data), program.symbols, gates, program.lines), table,
-        {name: frame_of(function, arch, habits) for name, function in table.items()}, framed(arch, habits), values, gates,
+        {name: frame_of(function, arch, habits) for name, function in table.items()}, framed(arch, habits), values,
+        gates,
     )
 
 

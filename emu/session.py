@@ -125,7 +125,7 @@ class Session:
 
     @contextmanager
     def describing(self, functions: Mapping[str, Function]) -> Iterator[None]:
-        """Meanwhile the runtime is told other things of the guests (what may be moved, say) than they were made with."""
+        """Meanwhile the runtime is told other things of the guests (say, what may be moved) than what they said."""
         told = self.guests
         self.guests = replace(told, functions=functions)
         try:

@@ -13,8 +13,8 @@ from emu.target import Target
 _NEEDED = ("gogo", "mcall", "morestack", "morestack_noctxt")
 
 FLOWS: dict[str, Callable[[Target], bool]] = {
-    "switch": lambda target: True,
-    "growth": lambda target: True,
+    "switch": bool,
+    "growth": bool,
     "growth-link": lambda target: target.era.stacks == "hybrid",
     "preempt": lambda target: "StackPreempt" in target.era.guards.special,
 }
@@ -30,9 +30,9 @@ def row(name: str) -> Callable[[Target], Iterator[tuple[str, Check]]]:
     """The checks of a flow, each with the scene it belongs to: a flow has but one."""
 
     def run(target: Target) -> Iterator[tuple[str, Check]]:
-        from emu.flows.run import FLOWS as runs
+        from emu.flows.run import RUNS
 
-        for check in runs[name](target):
+        for check in RUNS[name](target):
             yield "", check
 
     return run

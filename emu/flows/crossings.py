@@ -10,9 +10,15 @@ from emu.contracts.judge import Scene, entry_of, judge_moment, nothing_else
 from emu.flows.tally import Tally
 from emu.routines import ROUTINES
 from emu.runtime.stacks import Stack
+from emu.runtime.world import World
 from emu.session import Session
 
-_SCENE = Scene("crossing", lambda world: None)
+
+def _as_it_is(_world: World) -> None:
+    """The state is the guest's."""
+
+
+_SCENE = Scene("crossing", _as_it_is)
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,12 @@ from emu.runtime.stacks import Stack
 from emu.runtime.world import Struct
 from emu.session import Session
 
-
 _BLOCK, _LINE = 8192, 256  # bytes that are compared at once
 
 
 @dataclass(frozen=True)
 class Split:
-    """What stood when f's stack check called morestack: f's place at entry, what it was passed, and all of its stack."""
+    """What stood when f's check called morestack: f's place at entry, what it was passed, and all of its stack."""
 
     function: str
     pc: int
@@ -80,7 +79,8 @@ class Growths(Crossings):
             pc, sp = process.word(at), at + arch.word
             return_pc = process.word(sp)
         else:
-            pc, sp, return_pc = process.role("link"), at, process.machine.registers()[session.world.habits.growth.hands[arch.name]["return"]]
+            hands = session.world.habits.growth.hands[arch.name]
+            pc, sp, return_pc = process.role("link"), at, process.machine.registers()[hands["return"]]
         function = session.function_at(pc)
         stack = session.current.stack
         return Split(
@@ -93,9 +93,9 @@ class Growths(Crossings):
 
     def arrived(self, session: Session) -> None:
         new, self._seen = session.events[self._seen:], len(session.events)
-        for event in new:
-            if event.kind == "shrink":
-                self._shrunk(session, event)
+        for shrunk in new:
+            if shrunk.kind == "shrink":
+                self._shrunk(session, shrunk)
         event = new[-1] if new else None
         if event is None or not self._splits.get(event.goroutine.g.address):
             super().arrived(session)
@@ -235,7 +235,8 @@ class Growths(Crossings):
 
     def _unmapped(self, session: Session, old: Stack | None) -> None:
         gone = old is not None and session.process.region(old.lo) is None
-        self.tally.add("the stack that was left is unmapped", gone, "unmapped", "unmapped" if gone else "mapped", session.steps)
+        found = "unmapped" if gone else "mapped"
+        self.tally.add("the stack that was left is unmapped", gone, "unmapped", found, session.steps)
 
     def _top(self, session: Session, goroutine: Goroutine) -> Struct:
         return Struct(session.process, session.world.layout, "stktop", goroutine.g["stackbase"], "stktop")

@@ -14,8 +14,8 @@ BONUS = 17
 """What a closure's context adds to the value of each level of ``medium``."""
 ROOT = 1000
 """The value of ``root``'s own level."""
-MEDIUM, HUGE, VAST = 1200, 4400, 48 * 1024
-"""Bytes of slots of the three functions whose frames are not small."""
+MEDIUM, HUGE = 1900, 48 * 1024
+"""Bytes of slots of the functions whose frames are not small."""
 
 # Slots by name: the outgoing area, and then what a level keeps.
 _SLOTS = {
@@ -62,8 +62,10 @@ _LEVEL = """
 """
 
 
-def _level(name: str, bytes_of_slots: int, word: int, canary: int, call: str, *, closure: bool = False, bottom: str = "") -> Function:
-    """One function of the recursion. ``closure``: it adds a word of its context. ``bottom``: what it does when n is 0."""
+def _level(
+    name: str, bytes_of_slots: int, word: int, canary: int, call: str, *, closure: bool = False, bottom: str = ""
+) -> Function:
+    """One function of the recursion. ``closure``: it adds a word of its context. ``bottom``: what to do if n is 0."""
     slots = bytes_of_slots // word if bytes_of_slots else len(_SLOTS)
     names = {**_SLOTS, "high": slots - 1}
     body = _LEVEL.format(
@@ -79,17 +81,16 @@ def _level(name: str, bytes_of_slots: int, word: int, canary: int, call: str, *,
 def recursion(word: int, closures: bool) -> tuple[Function, ...]:
     """root(n, again) -> (sum, sum): calls small with n, gives way, and calls it with ``again``.
 
-    small calls medium, huge and small again until n (a multiple of three) is 0, and then vast, as many levels deep
-    as the gate ``depth`` says. ``closures``: medium is called through a func value in small's frame.
+    small calls medium and medium small until n, an even number, is 0; then small calls huge, which calls itself, as
+    many levels deep as the gate ``depth`` says. ``closures``: medium is called through a func value in small's frame.
     """
-    value = "code medium; put {code}; constant " + str(BONUS) + "; put {bonus}; address {code}; invoke_value"
+    value = f"code medium; put {{code}}; constant {BONUS}; put {{bonus}}; address {{code}}; invoke_value"
     return (
         _root(),
         _level("small", 0, word, 0, value if closures else "invoke medium",
-               bottom=".bottom: {PASS}; invoke depth; invoke vast; goto .back"),
-        _level("medium", MEDIUM, word, 1, "invoke huge", closure=closures),
-        _level("huge", HUGE, word, 2, "invoke small"),
-        _level("vast", VAST, word, 3, "invoke vast", bottom=".bottom: argument 1; word_at 0; goto .done"),
+               bottom=".bottom: {PASS}; invoke depth; invoke huge; goto .back"),
+        _level("medium", MEDIUM, word, 1, "invoke small", closure=closures),
+        _level("huge", HUGE, word, 2, "invoke huge", bottom=".bottom: argument 1; word_at 0; goto .done"),
     )
 
 
@@ -106,7 +107,7 @@ def total(n: int, depth: int, closures: bool) -> int:
     """What small returns to root, in plain arithmetic."""
     values = [ROOT]
     for level in range(n, -1, -1):
-        is_medium = (n - level) % 3 == 1
+        is_medium = (n - level) % 2 == 1
         values.append(level + (BONUS if closures and is_medium else 0))
     values += range(depth, 0, -1)
     return sum(values[1:]) + sum(values[:-1]) + values[-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from arch.runtimes import Status
 from emu.runtime import fields
-from emu.runtime.copying import Copying, Move
+from emu.runtime.copying import Copying
 from emu.runtime.failures import Throw
 from emu.runtime.goroutine import Event, Goroutine
 from emu.runtime.stacks import Stack
@@ -75,6 +75,5 @@ class Contiguous(Copying):
             return old.size
         return size
 
-    def moved(self, goroutine: Goroutine, move: Move) -> None:
+    def moved(self, goroutine: Goroutine) -> None:
         self.set_stack(goroutine, goroutine.stack)
-        goroutine.g["stktopsp"] += move.delta

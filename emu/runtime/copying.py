@@ -50,19 +50,21 @@ class Copying(Runtime):
         for frame in frames:
             self.adjust_frame(frame, move)
         goroutine.stacks[-1] = new
-        self.moved(goroutine, move)
+        self.moved(goroutine)
         sched["sp"] = new.hi - used
         self.session.stacks.free(old.lo, old.size)
 
-    def moved(self, goroutine: Goroutine, move: Move) -> None:
+    def moved(self, goroutine: Goroutine) -> None:
         """Write the bounds and guards of the new stack into g. A request to preempt is lost with the old guard."""
         raise NotImplementedError
 
     def adjust_sched(self, goroutine: Goroutine, move: Move) -> None:
-        """The closure context and the frame pointer that a goroutine will be resumed with."""
+        """The closure context and frame pointer that a goroutine will be resumed with; where its first frame is."""
         for field in ("ctxt", "bp"):
             if goroutine.sched.has(field):
                 move.adjust(goroutine.sched.at(field))
+        if goroutine.g.has("stktopsp"):
+            goroutine.g["stktopsp"] += move.delta
 
     def adjust_frame(self, frame: Frame, move: Move) -> None:
         """The declared words of a frame, in its copy: arguments, and slots and frame pointer once they exist."""

@@ -12,7 +12,7 @@ from emu.runtime.failures import Throw
 
 @dataclass(frozen=True)
 class Frame:
-    """``entry``: SP at the function's entry. ``made``: it has made its frame; otherwise it is still in its stack check."""
+    """``entry``: SP at the function's entry. ``made``: it has its frame; otherwise it is still in its stack check."""
 
     function: Function
     size: int

@@ -54,9 +54,9 @@ class Goroutine:
 class Event:
     """What the runtime did with a goroutine.
 
-    ``run``: it was chosen to run. ``link``, ``unlink``: it went on to a new segment, and back. ``copy``: its stack
-    was moved to a larger one, ``shrink``: to a smaller one. ``preempt``: it gave way to a request in its guard; ``spare``: it was not to be preempted, and runs on.
-    ``function``: whose stack check failed. ``old``, ``new``: stacks.
+    ``run``: it was chosen to run. ``link``, ``unlink``: it went on to a new segment, and back. ``copy``: its stack was
+    moved to a larger one; ``shrink``: to a smaller one. ``preempt``: it gave way to a request in its guard; ``spare``:
+    it was not to be preempted, and runs on. ``function``: whose stack check failed. ``old``, ``new``: stacks.
     """
 
     kind: str

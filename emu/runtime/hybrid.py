@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from arch.runtimes import BRANCHES, Status
 from emu.runtime import fields
-from emu.runtime.copying import Copying, Move
+from emu.runtime.copying import Copying
 from emu.runtime.failures import Throw
 from emu.runtime.goroutine import Event, Goroutine
 from emu.runtime.segmented import Segmented
@@ -101,7 +101,7 @@ class Hybrid(Segmented, Copying):
         fields.put(goroutine.g, "panicwrap", 0)
         return top
 
-    def moved(self, goroutine: Goroutine, move: Move) -> None:
+    def moved(self, goroutine: Goroutine) -> None:
         base = goroutine.stack.hi - self.layout.sizes["stktop"]
         self.set_bounds(goroutine, base, self.true_guard(goroutine))
 

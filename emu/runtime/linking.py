@@ -1,4 +1,4 @@
-"""Guests beside the routines of a target, in one program; a stop in front of every routine, so that crossings are seen."""
+"""Guests beside the routines of a target, in one program; a stop in front of every routine shows the crossings."""
 
 from __future__ import annotations
 

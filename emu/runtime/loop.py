@@ -71,7 +71,7 @@ class Loop:
             self._session.watch.begin(self._session, routine)
 
     def _next_stop(self, last: int) -> Stop | None:
-        """Run to the next stop that is for the session; None if it has no more to do, or a goroutine was seen to go on."""
+        """Run to the next stop that is for the session; None if it is finished, or a goroutine was seen to go on."""
         if self.until and self._session.watch is not None:
             return self._follow(self.until)
         outcome = kernel_loop.run(self._session.kernel, last - self.steps)

@@ -106,7 +106,7 @@ class Segmented(Runtime):
         self.gogo(old, result)
 
     def take_top(self, goroutine: Goroutine) -> Struct:
-        """Copy results back, free the newest segment, restore the bounds of the one before. Returns a copy of its gobuf."""
+        """Copy results back, free the newest segment, restore the older one's bounds; returns a copy of its gobuf."""
         g, top = goroutine.g, Struct(self.process, self.layout, "stktop", goroutine.g["stackbase"], "stktop")
         args = fields.get(top, "argsize")
         self.process.write(top["argp"], self.process.machine.read(top.address - args, args))

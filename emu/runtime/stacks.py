@@ -18,7 +18,7 @@ _ARENA = {4: 0x6000_0000, 8: 0xC8_0000_0000}
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack or segment, from ``lo`` up to ``hi``. What is mapped above ``hi``, to the end of the page, is not its own."""
+    """A stack or segment, from ``lo`` up to ``hi``. What is mapped above, to the end of the page, is not its own."""
 
     lo: int
     hi: int
