@@ -62,7 +62,7 @@ class _Engine:
         self.failure = keystone.KsError
         self.reader = readback.reader(arch)
         self.isa = isa(arch, self.reader.mnemonics())
-        self.done: dict[tuple[str, int], bytes | str] = {}
+        self.done: dict[tuple[str, bytes, int], bytes | str] = {}
 
     def encode(self, insn: Instruction, address: int) -> bytes:
         """The bytes of an instruction at ``address``; Refused if there are none that mean it."""
@@ -70,7 +70,7 @@ class _Engine:
         return self._remembered(insn.reach(len(code)), address) if insn.reach else code
 
     def _remembered(self, insn: Instruction, address: int) -> bytes:
-        key = (insn.text, address if insn.relative else -1)
+        key = (insn.text, insn.code, address if insn.relative else -1)
         found = self.done.get(key)
         if found is None:
             try:

@@ -137,7 +137,10 @@ class Image:
         if piece.address % self.arch.alignment:
             self.names.moving = True
             raise Refused(f"an instruction at {piece.address:#x}: put .align {self.arch.alignment} before it")
-        return self.encode(insn, piece.address)
+        code = self.encode(insn, piece.address)
+        if insn.relative and len(code) < len(piece.data):  # shrinking again, it might grow and shrink for ever
+            code = self.encode(self.isa.wide(insn, piece.address), piece.address)
+        return code
 
     def _refuse_running_into_pools(self) -> None:
         """A routine that falls into its pool would execute the numbers."""

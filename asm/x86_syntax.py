@@ -37,6 +37,8 @@ _CONDITIONS = (
     ("e", "z"), ("ne", "nz"), ("b", "c", "nae"), ("ae", "nb", "nc"), ("be", "na"), ("a", "nbe"), ("p", "pe"),
     ("np", "po"), ("l", "nge"), ("ge", "nl"), ("le", "ng"), ("g", "nle"), ("s",), ("ns",), ("o",), ("no",),
 )  # fmt: skip
+_CODES = ("o", "no", "b", "ae", "e", "ne", "be", "a", "s", "ns", "p", "np", "l", "ge", "le", "g")
+"""Conditions in the order of their numbers in opcodes."""
 ALIASES = {
     "sal": "shl", "movabs": "mov", "fwait": "wait", "xlat": "xlatb", "pushal": "pushad", "popal": "popad",
     "sysretq": "sysret", "retn": "ret", "loopz": "loope", "loopnz": "loopne",
@@ -251,6 +253,16 @@ def _show(operand: Operand, word: int) -> str:
     else:
         inside = "+".join(parts) + (f"{operand.displacement:+#x}" if operand.displacement else "")
     return f"{size}{segment}[{inside}]"
+
+
+def wide(insn: Instruction, address: int) -> Instruction:
+    """A jump that reaches 2 GiB whatever its target; other branches have one size only."""
+    name, target = ALIASES.get(insn.mnemonic, insn.mnemonic), insn.operands[0]
+    opcode = b"\xe9" if name == "jmp" else bytes([0x0F, 0x80 + _CODES.index(name[1:])]) if name[1:] in _CODES else b""
+    if not opcode or not isinstance(target, Imm):
+        return insn
+    distance = (target.value - address - len(opcode) - 4) % (1 << 32)
+    return insn._replace(code=opcode + distance.to_bytes(4, "little"))
 
 
 def hint(insn: Instruction) -> str:

@@ -72,6 +72,16 @@ def test_a_size_that_depends_on_a_label_settles() -> None:
     assert code(made("amd64", "push end; .zero 0x7e; end: ret", base=0))[:10] == "6883000000"
 
 
+@pytest.mark.parametrize("jump", ["jmp", "je", "ja", "jnle", "jno", "jpo"])
+def test_a_branch_that_grew_stays_long(jump: str) -> None:
+    """Grown to its long form it ends nearer to its aligned target, which the short one would then reach again."""
+    program = made("386", f".zero 14; {jump} far; .zero 120; .align 16; far: ret")
+    assert program.symbol("far").address == BASE + 144
+    length = 5 if jump == "jmp" else 6
+    assert code(program)[28 + 2 * length - 8 :].startswith((144 - 14 - length).to_bytes(4, "little").hex())
+    assert list(program.lines) == [BASE + 14, BASE + 144]
+
+
 def test_a_size_that_depends_on_itself_is_refused() -> None:
     assert "does not settle" in refusal("386", "a: .zero 3 - (b - a); b: ret")
 
@@ -222,3 +232,9 @@ def test_the_watcher_sees_statements_before_keystone() -> None:
     statements = parse("nop\n.byte 1\nret", "t.s", record)
     assemble(statements, record, base=BASE, watch=lambda statement: seen.append(statement.line))
     assert seen == [1, 3]
+
+
+def test_what_llvm_writes_by_itself_is_dropped(capfd: pytest.CaptureFixture[str]) -> None:
+    assert code(made("arm", "ldm r1, {r0, sp}")) == "012091e8"
+    refusal("arm", "pop {sp}")
+    assert capfd.readouterr() == ("", "")
