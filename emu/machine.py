@@ -21,6 +21,7 @@ from emu.recorder import Recorder
 
 PAGE = 0x1000
 _NEVER = 0xFFFF_F000  # an address no program has: never reached, so that only exits and stops end a run
+_LARGEST = 1 << 28  # bytes of one read; a wilder size comes from a broken guest, and the engine would allocate it
 _GS_BASE_MSR = 0xC000_0101  # writing the register GS_BASE is lost in 32-bit mode; the MSR is not
 _FS_BASE_MSR = 0xC000_0100
 _BREAKPOINT_VECTORS = (3, 7)  # int3 on x86, bkpt on arm
@@ -120,6 +121,8 @@ class Machine:
     def read(self, address: int, size: int) -> bytes:
         """Guest memory; ValueError if it is not mapped."""
         try:
+            if not 0 <= size <= _LARGEST:
+                raise unicorn.UcError(unicorn.UC_ERR_READ_UNMAPPED)
             return bytes(self._uc.mem_read(address, size))
         except unicorn.UcError:
             raise ValueError(f"no {size} bytes are mapped at {address:#x}") from None

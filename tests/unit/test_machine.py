@@ -253,3 +253,13 @@ def test_memory_that_is_not_mapped_cannot_be_read_or_written(arch: str, address:
         machine.read(address, 8)
     with pytest.raises(ValueError, match=f"no 8 bytes are mapped at {address:#x}"):
         machine.write(address, bytes(8))
+
+
+@each
+@pytest.mark.parametrize("size", [-8, 1 << 40, 1 << 63])
+def test_size_that_no_memory_has(arch: str, size: int) -> None:
+    """As computed from the registers of a broken guest."""
+    machine = Machine(arches.get(arch))
+    machine.map(NOWHERE, PAGE)
+    with pytest.raises(ValueError, match=f"no {size} bytes are mapped at"):
+        machine.read(NOWHERE, size)
