@@ -21,6 +21,12 @@ class Result:
     scene: str
     check: Check | None
 
+    @property
+    def name(self) -> str:
+        """What was checked, in which scene; '' where nothing could be."""
+        name = self.check.name if self.check else ""
+        return f"{self.scene}: {name}" if self.scene else name
+
 
 def check(target: Target, names: Iterable[str] | None = None) -> Iterator[Result]:
     """Judge the named rows of a target, all of them by default."""

@@ -26,4 +26,4 @@ def _record(result: Result) -> dict[str, object]:
         return {"kind": "absent", **where, **origin}
     found = {"ok": check.ok, "expected": check.expected, "found": check.found, "step": check.step}
     hole = {"hole": check.hole} if check.hole else {}
-    return {"kind": "check", **where, "name": f"{result.scene}: {check.name}", **found, **origin, **hole}
+    return {"kind": "check", **where, "name": result.name, **found, **origin, **hole}

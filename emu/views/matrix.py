@@ -138,4 +138,4 @@ def describe(result: Result) -> str:
     assert check is not None
     where = f"{result.target.title} {result.target.arch.name} {result.routine}"
     found = f"expected {check.expected}, found {check.found} (step {check.step})"
-    return f"FAIL {where}, {result.scene}: {check.name}: {found}"
+    return f"FAIL {where}, {result.name}: {found}"
