@@ -16,7 +16,7 @@ from asm import readback
 from asm.image import Image
 from asm.isa import isa
 from asm.names import Names
-from asm.operands import Instruction, Refused
+from asm.operands import Imm, Instruction, Refused
 from asm.program import Program, Segment
 from asm.statement import AsmError, Statement
 
@@ -62,7 +62,8 @@ class _Engine:
         self.failure = keystone.KsError
         self.reader = readback.reader(arch)
         self.isa = isa(arch, self.reader.mnemonics())
-        self.done: dict[tuple[str, bytes, int], bytes | str] = {}
+        self.good: dict[tuple[str, bytes, int], bytes] = {}
+        self.refused: dict[tuple[str, bytes, int], str] = {}
 
     def encode(self, insn: Instruction, address: int) -> bytes:
         """The bytes of an instruction at ``address``; Refused if there are none that mean it."""
@@ -70,16 +71,16 @@ class _Engine:
         return self._remembered(insn.reach(len(code)), address) if insn.reach else code
 
     def _remembered(self, insn: Instruction, address: int) -> bytes:
-        key = (insn.text, insn.code, address if insn.relative else -1)
-        found = self.done.get(key)
+        key, refusal = _key(insn, address), (insn.text, insn.code, address)
+        found = self.good.get(key)
         if found is None:
+            if refusal in self.refused:
+                raise Refused(self.refused[refusal])
             try:
-                found = self._encode(insn, address)
+                found = self.good[key] = self._encode(insn, address)
             except Refused as problem:
-                found = str(problem)
-            self.done[key] = found
-        if isinstance(found, str):
-            raise Refused(found)
+                self.refused[refusal] = str(problem)
+                raise
         return found
 
     def _encode(self, insn: Instruction, address: int) -> bytes:
@@ -105,6 +106,14 @@ class _Engine:
         if not code:
             raise Refused(f"there is no such instruction{self.isa.hint(insn)}")
         return bytes(code)
+
+
+def _key(insn: Instruction, address: int) -> tuple[str, bytes, int]:
+    """What an encoding depends on; for a branch not where it stands, but how far its target is."""
+    target = insn.operands[0] if insn.relative else None
+    if isinstance(target, Imm):
+        return insn.text.rpartition(" ")[0], insn.code, target.value - address
+    return insn.text, insn.code, address if insn.relative else -1
 
 
 _ENGINES: dict[str, _Engine] = {}

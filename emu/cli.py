@@ -205,8 +205,10 @@ def asm_(file: str, arch: str, era: str | None, base: str, as_json: bool) -> Non
 
 def main() -> None:
     """The command ``stackcarry``: bad input ends with one line on stderr and the exit code of its kind."""
+    import gc
     import signal
 
+    gc.set_threshold(200_000, 20, 50)  # a check makes many small records and little garbage
     from emu.errors import BadInput
     from emu.interrupt import INTERRUPT
 
