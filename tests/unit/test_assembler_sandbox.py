@@ -46,7 +46,7 @@ def test_text_that_is_no_text_is_an_error() -> None:
 def test_a_child_that_takes_too_long_is_ended() -> None:
     text = "\n".join(f"mov eax, {n}" for n in range(90_000))
     start = time.monotonic()
-    with pytest.raises(AsmError, match=r"t\.s:\d+: 'mov eax, \d+': the assembler was not done after 1.5 seconds"):
+    with pytest.raises(AsmError, match=r"t\.s:\d+: .*the assembler was not done after 1.5 seconds"):
         assemble_untrusted(text, "t.s", AMD64, 0, seconds=1.5)
     assert time.monotonic() - start < 10
 
@@ -59,7 +59,7 @@ AT = '{"kind": "at", "file": "t.s", "line": 7, "text": "frob"}'
     [
         (f"print('{AT}', flush=True); import os; os._exit(1)", r"t\.s:7: 'frob': the assembler died \(exit code 1\)"),
         (f"print('{AT}', flush=True); import os; os.abort()", r"t\.s:7: 'frob': the assembler died \(exit code -6\)"),
-        (f"print('{AT}', flush=True); import time; time.sleep(60)", r"t\.s:7: 'frob': .* not done after 0.5 seconds"),
+        (f"print('{AT}', flush=True); import time; time.sleep(60)", r"t\.s:7: 'frob': .* not done after 6 seconds"),
         (f'print(\'{AT}\\n{{"kind": "pro\', flush=True)', r"t\.s:7: 'frob': the assembler died"),
         ("pass", r"t\.s:0: the assembler died \(exit code 0\)"),
     ],
@@ -67,7 +67,7 @@ AT = '{"kind": "at", "file": "t.s", "line": 7, "text": "frob"}'
 def test_the_statement_it_died_on_is_named(script: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "COMMAND", (sys.executable, "-c", script))
     with pytest.raises(AsmError, match=message):
-        assemble_untrusted("nop", "t.s", AMD64, 0, seconds=0.5)
+        assemble_untrusted("nop", "t.s", AMD64, 0, seconds=6)
 
 
 def test_the_child_has_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
