@@ -38,7 +38,7 @@ class Reader:
     """Capstone for one instruction set, in detail mode."""
 
     def __init__(self, isa: str, bits: int) -> None:
-        self.isa = isa
+        self.isa, self.bits = isa, bits
         self.engine = capstone.Cs(*_MODES[isa, bits])
         self.engine.detail = True
         self.registers = [self._register(n) for n in range(512)]
@@ -75,7 +75,9 @@ class Reader:
         if o.type == x86_const.X86_OP_IMM:
             return Imm(o.imm, o.size)
         names, m = self.registers, o.mem
-        return Mem(o.size, names[m.segment], names[m.base], names[m.index], m.scale, m.disp)
+        half = 1 << (self.bits - 1)  # an absolute address in the accumulator's short form comes without a sign
+        displacement = (m.disp + half) % (2 * half) - half
+        return Mem(o.size, names[m.segment], names[m.base], names[m.index], m.scale, displacement)
 
     def _arm(self, insn: Any) -> Iterator[Operand]:
         """Operands in Capstone's order; lists are separate registers, a post-index is an operand of its own."""

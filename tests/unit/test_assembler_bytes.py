@@ -10,6 +10,8 @@ from asm.source import parse
 I386 = {
     "mov ecx, dword ptr gs:[0]": "658b0d00000000",
     "mov ecx, dword ptr gs:[-8]": "658b0df8ffffff",
+    "mov eax, dword ptr gs:[-4]": "65a1fcffffff",
+    "mov eax, dword ptr [0xf0001000]": "a1001000f0",
     "mov eax, dword ptr [ecx - 8]": "8b41f8",
     "mov dword ptr [0x1234], ecx": "890d34120000",
     "pushfd": "9c",
