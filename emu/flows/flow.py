@@ -14,6 +14,9 @@ from emu.runtime.schedule import Runtime
 from emu.session import Session
 from emu.target import Target
 
+STEPS = 40_000  # a flow needs a quarter of them
+LARGEST = 1 << 24  # bytes of a stack, which is more than a flow needs
+
 RuntimeClass = type[Runtime] | None
 
 
@@ -36,13 +39,14 @@ class Flow:
         self.target, self.session, self.tally = target, session_of(target), Tally()
         self.session.restart(runtime)
         self.session.policy = lambda runnable: runnable[0]
+        self.session.runtime.max_stack = LARGEST
 
     def run(self, watch: Crossings) -> None:
         """Run to the end; a failure is a fact like any other."""
         self.session.watch = watch
         end = wanted = "runs to its end"
         try:
-            self.session.run()
+            self.session.run(STEPS)
         except (Failure, ValueError) as failure:
             end = f"{type(failure).__name__}: {failure}"
         finally:

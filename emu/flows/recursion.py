@@ -12,7 +12,6 @@ from emu.flows.growths import Growths
 from emu.runtime import fields
 from emu.runtime.copying import Copying
 from emu.runtime.goroutine import Goroutine
-from emu.session import Session
 from emu.target import Target
 
 GROWTHS = 10  # that one recursion must need at least
@@ -22,23 +21,21 @@ TAKEN, SPARED = ("medium", "small", "medium", "small", "huge"), ("medium",)  # w
 
 
 class Recursion(Flow):
-    """A flow of the recursion. ``ticks``: how many levels were entered, and ``last``: the function of the newest."""
+    """A flow of the recursion. ``ticks``: how many levels were entered."""
 
     def __init__(self, target: Target, runtime: RuntimeClass, depth: int) -> None:
         super().__init__(target, runtime)
-        self._depth, self.ticks, self.last = depth, 0, ""
+        self._depth, self.ticks = depth, 0
         self.session.gate("depth")(lambda session: session.set_argument(0, self._next_depth()))
-        self.session.gate("tick")(self._tick)
+        self.session.gate("tick")(lambda _: self._tick())
 
     def _next_depth(self) -> int:
         """How many levels of huge frames to go down: after the first time one is enough."""
         depth, self._depth = self._depth, 1
         return depth
 
-    def _tick(self, session: Session) -> None:
-        process = session.process
-        pc = process.word(process.role("sp")) if session.arch.call.return_on_stack else process.role("link")
-        self.ticks, self.last = self.ticks + 1, session.function_at(pc)
+    def _tick(self) -> None:
+        self.ticks += 1
         self.tick()
 
     def tick(self) -> None:
