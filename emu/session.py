@@ -29,7 +29,8 @@ from emu.runtime.loop import Loop
 from emu.runtime.schedule import Runtime
 from emu.runtime.segmented import Segmented
 from emu.runtime.stacks import Stacks
-from emu.runtime.world import Struct, World
+from emu.runtime.struct import Struct
+from emu.runtime.world import World
 from emu.target import Target
 
 STEPS = 1_000_000

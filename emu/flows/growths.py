@@ -10,7 +10,7 @@ from emu.flows.crossings import Crossings, Place
 from emu.flows.tally import Tally
 from emu.runtime.goroutine import Event, Goroutine
 from emu.runtime.stacks import Stack
-from emu.runtime.world import Struct
+from emu.runtime.struct import Struct
 from emu.session import Session
 
 _BLOCK, _LINE = 8192, 256  # bytes that are compared at once

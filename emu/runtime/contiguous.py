@@ -8,7 +8,7 @@ from emu.runtime.copying import Copying
 from emu.runtime.failures import Throw
 from emu.runtime.goroutine import Event, Goroutine
 from emu.runtime.stacks import Stack
-from emu.runtime.world import Struct
+from emu.runtime.struct import Struct
 
 
 class Contiguous(Copying):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arch.runtimes import WIDTHS
-from emu.runtime.world import Struct
+from emu.runtime.struct import Struct
 
 
 def get(struct: Struct, field: str) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from arch.runtimes import Status
 from emu.runtime import fields
 from emu.runtime.stacks import Stack
-from emu.runtime.world import Struct
+from emu.runtime.struct import Struct
 
 
 @dataclass(eq=False)

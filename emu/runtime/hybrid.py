@@ -9,7 +9,7 @@ from emu.runtime.failures import Throw
 from emu.runtime.goroutine import Event, Goroutine
 from emu.runtime.segmented import Segmented
 from emu.runtime.stacks import Stack
-from emu.runtime.world import Struct
+from emu.runtime.struct import Struct
 
 _REFLECT = 1  # the frame size by which newstackcall says that it is no stack check
 

@@ -15,7 +15,7 @@ from emu.runtime import fields
 from emu.runtime.failures import Deadlock, Throw
 from emu.runtime.goroutine import Event, Goroutine
 from emu.runtime.stacks import Stack
-from emu.runtime.world import Struct
+from emu.runtime.struct import Struct
 
 if TYPE_CHECKING:
     from emu.session import Session

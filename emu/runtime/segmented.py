@@ -7,7 +7,7 @@ from emu.runtime.failures import Throw
 from emu.runtime.goroutine import Event, Goroutine
 from emu.runtime.schedule import Runtime
 from emu.runtime.stacks import Stack
-from emu.runtime.world import Struct
+from emu.runtime.struct import Struct
 
 _REFLECT = 1  # the frame size by which reflect.call says that it is no stack check
 _SPARE = 32  # bytes that must be left below a Stktop that is made inside a segment

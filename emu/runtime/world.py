@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 from arch.habits import habits
-from arch.layout import Layout
 from emu.process import Process, Region
+from emu.runtime.struct import Names, Struct
 from emu.target import OUTSIDE_GATES, Target
 
 Kind = Literal["goroutine", "g0", "gsignal"]
@@ -16,37 +15,6 @@ _GAP = 64  # poisoned bytes between two structs
 CGO_OFFSET = 8  # the thread's TLS block has room for g there under cgo, as Go's linker lays it out on arm
 LONE_BIT = 1 << 29  # which no pointer and no poison has: a test that mixes it with another word sees 0
 STACK = 8192  # bytes of every stack that a world starts with
-
-
-@dataclass(frozen=True)
-class Struct:
-    """A struct in guest memory, by kind (``g``, ``m``, ``gobuf``, ``stktop``) and address."""
-
-    process: Process
-    layout: Layout
-    kind: str
-    address: int
-    label: str
-
-    def at(self, field: str) -> int:
-        """Address of a field (``sched.sp``)."""
-        return self.address + self.layout[f"{self.kind}.{field}"]
-
-    def has(self, field: str) -> bool:
-        return f"{self.kind}.{field}" in self.layout
-
-    def __getitem__(self, field: str) -> int:
-        return self.process.word(self.at(field))
-
-    def __setitem__(self, field: str, value: int) -> None:
-        self.process.set_word(self.at(field), value)
-
-    def part(self, field: str, kind: str) -> Struct:
-        """The struct inside this one (``g.part("sched", "gobuf")``)."""
-        first = next(name for name in self.layout.offsets if name.startswith(f"{self.kind}.{field}."))
-        inner = first.removeprefix(f"{self.kind}.{field}.")
-        address = self.at(f"{field}.{inner}") - self.layout[f"{kind}.{inner}"]
-        return Struct(self.process, self.layout, kind, address, f"{self.label}.{field}")
 
 
 class World:
@@ -201,28 +169,17 @@ class World:
         self.process.write(self.target.data["iscgo"], b"\1")
         self.process.machine.set_tls_base(self.tls_words | 3)
 
+    @cached_property
+    def _names(self) -> Names:
+        data = {address: name for name, address in self.target.data.items()}
+        slots = {self.slot(name): f"TLS.{name}" for name in self.era.tls_slots} if self.arch.tls.segment else {}
+        values = {pointer: f"func value {name}" for name, pointer in self._functions.items()}
+        return Names(self.process, (*self.gs, self.m, self.buf), {**data, **slots}, values)
+
     def describe(self, address: int) -> str:
         """An address in words: a symbol, a field, or a place in a region."""
-        for g in (*self.gs, self.m, self.buf):
-            if g.address <= address < g.address + self.layout.sizes[g.kind]:
-                return f"{g.label}{self._field(g.kind, address - g.address)}"
-        region = self.process.region(address)
-        if region is not None:
-            return f"{region.name}+{address - region.address:#x}"
-        return self.program.describe(address)
+        return self._names.describe(address)
 
     def pointee(self, value: int) -> str:
         """What a word points to, in words: a whole struct by its name, a func value, else as `describe`."""
-        named = {g.address: g.label for g in (*self.gs, self.m, self.buf)}
-        named |= {pointer: f"func value {name}" for name, pointer in self._functions.items()}
-        return named.get(value) or self.describe(value)
-
-    def _field(self, kind: str, offset: int) -> str:
-        """``.sched.sp`` for a field's offset in a struct, ``+0x10`` where no field starts."""
-        name = self._fields.get((kind, offset))
-        return f".{name}" if name else f"+{offset:#x}"
-
-    @cached_property
-    def _fields(self) -> dict[tuple[str, int], str]:
-        split = ((name.split(".", 1), offset) for name, offset in self.layout.offsets.items())
-        return {(kind, offset): field for (kind, field), offset in split}
+        return self._names.pointee(value)

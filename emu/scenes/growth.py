@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from emu.contracts.judge import Scene
-from emu.runtime.world import Struct, World
+from emu.runtime.struct import Struct
+from emu.runtime.world import World
 
 Scenes = Callable[[World], Iterator[Scene]]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from emu.contracts.judge import Scene
-from emu.runtime.world import LONE_BIT, Struct, World
+from emu.runtime.struct import Struct
+from emu.runtime.world import LONE_BIT, World
 
 _MOVED = 256  # bytes that the goroutine's stack moves while fn runs
 _COPIED = 4  # words that move: a frame of systemstack, its return PC, its argument

@@ -14,6 +14,7 @@ from asm.listing import listing
 from asm.program import Program
 from asm.readback import disassemble
 from emu.target import Target
+from emu.views.names import with_target
 
 
 def print_program(program: Program, as_json: bool) -> None:
@@ -34,15 +35,6 @@ def print_routine(console: Console, target: Target, name: str) -> None:
         console.print(Text(source.routine_text(target.era.name, target.arch.name, name)), soft_wrap=True)
     code = target.program.read(symbol.address, symbol.size)
     for address, data, text in disassemble(arches.get(target.arch.name), code, symbol.address):
-        where = f"{address:>10x}  {target.program.describe(address):<28}  {data.hex():<24}  {text}"
-        console.print(Text(_with_target(target, where, text)), soft_wrap=True)
+        where = f"{address:>10x}  {target.program.describe(address):<28}  {data.hex():<24}"
+        console.print(Text(f"{where}  {with_target(target.program, text)}"), soft_wrap=True)
     console.print()
-
-
-def _with_target(target: Target, line: str, text: str) -> str:
-    """Name the destination of a branch."""
-    last = text.rsplit(" ", 1)[-1].lstrip("#")
-    if not last.startswith("0x") or "," in text:
-        return line
-    name = target.program.describe(int(last, 16))
-    return line if name.startswith("0x") else f"{line}  ; {name}"

@@ -10,6 +10,7 @@ from rich.text import Text
 from emu.freerun import Run
 from emu.runtime.world import World
 from emu.trace import Step
+from emu.views.names import with_target
 
 
 def step_line(world: World, step: Step) -> Text:
@@ -21,7 +22,7 @@ def step_line(world: World, step: Step) -> Text:
     line.append(f"{step.number:>5}  m/{account.g:<8} {stack:<21} {moved:>6}  ")
     line.append(f"{step.where:<24} ")
     line.append(f"{step.code.hex():<20} ", "dim")
-    line.append(f"{step.text:<40} ", "bold")
+    line.append(f"{with_target(world.program, step.text):<40} ", "bold")
     line.append(" ".join(f"{name}*={value:#x}" for name, value in step.changed.items()), "cyan")
     memory = " ".join(_access(world, access.address, access.value, access.write) for access in step.accesses)
     line.append(f"  {memory}" if memory else "", "magenta")

@@ -18,7 +18,7 @@ from emu.runtime.goroutine import Goroutine
 from emu.runtime.hybrid import Hybrid
 from emu.runtime.schedule import Runtime
 from emu.runtime.segmented import Segmented
-from emu.runtime.world import Struct
+from emu.runtime.struct import Struct
 
 ARCHES = ["386", "amd64", "arm"]
 

@@ -142,7 +142,7 @@ def test_the_earlier_of_two_refusals_wins(era: str, arch: str) -> None:
 @pytest.mark.parametrize("arch", ARCHES)
 @pytest.mark.parametrize("era", ["2014", "2017", "modern"])
 def test_a_stack_has_a_largest_size(era: str, arch: str) -> None:
-    with pytest.raises(Throw, match="^stack overflow$"):
+    with pytest.raises(Throw, match=r"^stack overflow$"):
         run(era, arch, no_room)
 
 
@@ -198,7 +198,7 @@ def test_who_does_not(era: str, arch: str) -> None:
 
 @pytest.mark.parametrize("arch", ARCHES)
 def test_2014_refuses_to_preempt_in_a_system_call(arch: str) -> None:
-    with pytest.raises(Throw, match="^runtime: stack split during syscall$"):
+    with pytest.raises(Throw, match=r"^runtime: stack split during syscall$"):
         run("2014", arch, status(Status.SYSCALL), ASKED)
 
 

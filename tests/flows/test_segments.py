@@ -58,11 +58,10 @@ def test_size_of_a_new_segment(era: str, arch: str, frame: int) -> None:
 
     @session.gate("look")
     def look(session: Session) -> None:
-        g = session.current.g
-        top = session.current.stack.hi - session.world.layout.sizes["stktop"]
-        assert g["stackbase"] == top
-        assert {g[field.removeprefix("g.")] for field in session.world.layout.guards} == {session.current.stack.lo + 256}
-        seen.append(session.current.stack.size)
+        g, stack, layout = session.current.g, session.current.stack, session.world.layout
+        assert g["stackbase"] == stack.hi - layout.sizes["stktop"]
+        assert {g[field.removeprefix("g.")] for field in layout.guards} == {stack.lo + 256}
+        seen.append(stack.size)
 
     # so small that the checks of start and goexit pass, and that of the wide function does not
     session.go(f"start{frame}", stack=304 + session.world.layout.sizes["stktop"])

@@ -48,7 +48,7 @@ def test_a_child_that_takes_too_long_is_ended() -> None:
     start = time.monotonic()
     with pytest.raises(AsmError, match=r"t\.s:\d+: .*the assembler was not done after 1.5 seconds"):
         assemble_untrusted(text, "t.s", AMD64, 0, seconds=1.5)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
 
 
 AT = '{"kind": "at", "file": "t.s", "line": 7, "text": "frob"}'
