@@ -87,7 +87,10 @@ def frame_of(function: Function, arch: Arch, habits: Habits) -> int:
 
 
 def text(function: Function, era: Era, arch: Arch, habits: Habits) -> str:
-    """The source of a function, for `statements`. Raises ValueError for what the era does not have."""
+    """The source of a function. Raises ValueError for what the era does not have.
+
+    What stands before the body is on the body's own first line, so that errors count its lines.
+    """
     if function.ctxt and "gobuf.ctxt" not in era.layout(arch):
         raise ValueError(f"{function.name}: era {era.name} has no closure contexts")
     frame = frame_of(function, arch, habits)
@@ -95,10 +98,12 @@ def text(function: Function, era: Era, arch: Arch, habits: Habits) -> str:
     inner = _FRAMED.sub(rf"\g<1>\g<2>\g<3> {frame}, ", function.body)
     body = f"begin{ending} {frame}\n{inner}\nfinish{ending} {frame}\n"
     if function.nosplit:
-        return f"{function.name}:\n{body}"
-    return prologue.splittable(
-        era, arch, function.name, frame, args=function.args * arch.word, ctxt=function.ctxt, body=body
-    )
+        whole, before = f"{function.name}:\n{body}", 2
+    else:
+        args = function.args * arch.word
+        whole = prologue.splittable(era, arch, function.name, frame, args=args, ctxt=function.ctxt, body=body)
+        before = 3
+    return whole.replace("\n", "; ", before)
 
 
 @cache

@@ -117,10 +117,11 @@ class Session:
 
     def syscall(self, name: str) -> Callable[[Handler], Handler]:
         """Register or replace a system call: ``def f(thread, *arguments) -> int``; see `Kernel.syscall`."""
+        install = self.kernel.syscall(name)
 
         def register(function: Handler) -> Handler:
             self._syscalls[name] = function
-            return self.kernel.syscall(name)(function)
+            return install(function)
 
         return register
 
