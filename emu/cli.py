@@ -45,7 +45,13 @@ def _routines() -> list[str]:
     return routine_names()
 
 
-ARCH, ERA, ROUTINE = Name("arch", _arches), Name("era", _eras), Name("routine", _routines)
+def _cases() -> list[str]:
+    from emu import cases
+
+    return cases.names()
+
+
+ARCH, ERA, ROUTINE, CASE = Name("arch", _arches), Name("era", _eras), Name("routine", _routines), Name("case", _cases)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -201,6 +207,58 @@ def asm_(file: str, arch: str, era: str | None, base: str, as_json: bool) -> Non
     from emu.views.listing import print_program
 
     print_program(assembled(file, arch, era, base), as_json)
+
+
+@cli.group()
+def case() -> None:
+    """Experiments from the runtime's history, each before and after a change."""
+
+
+@case.command(name="list")
+@_json
+@_colour
+def case_list(as_json: bool, colour: bool | None) -> None:
+    """List the cases and their variants."""
+    from emu.views.cases import print_list
+
+    print_list(as_json, colour)
+
+
+@case.command(name="show")
+@click.argument("name", type=CASE)
+@_colour
+def case_show(name: str, colour: bool | None) -> None:
+    """Tell a case's story: what happened, the variants and their commits, how their sources differ."""
+    from emu import cases
+    from emu.views.cases import chosen, print_story
+
+    next(chosen([name], (), ()), None)  # refuses a name that is none
+    print_story(cases.get(name), colour)
+
+
+@case.command(name="run")
+@click.argument("names", nargs=-1, type=CASE, metavar="[NAME]...")
+@click.option("--arch", "arches", multiple=True, type=ARCH, help="386, amd64 or arm; all by default.")
+@click.option("--variant", "variants", multiple=True, help="before, committed, …; all by default.")
+@click.option("--schedule", default="", help="Replay this one interleaving of a case.")
+@_json
+@_colour
+def case_run(
+    names: tuple[str, ...], arches: tuple[str, ...], variants: tuple[str, ...], schedule: str, as_json: bool,
+    colour: bool | None,
+) -> None:
+    """Run cases; the verdict of each cell is found by the run. Exits 0 when every one is as history says."""
+    import arch as records
+    from emu.cases.model import Cell
+    from emu.select import arch_name
+    from emu.views.cases import chosen, print_cells
+
+    cells = list(chosen(names, [arch_name(name) for name in arches], variants))
+    if not cells:
+        click.echo("nothing selected: no case has such a variant on these architectures", err=True)
+        sys.exit(NOTHING)
+    found = (Cell(c, v, records.get(a), c.run(v, records.get(a), schedule)) for c, v, a in cells)
+    sys.exit(HOLDS if print_cells(found, as_json, colour) else FAILED)
 
 
 def main() -> None:
