@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from emu.contracts.judge import Check, judge
-from emu.routines import EXPERIMENTS, ROUTINES, rows
+from emu.routines import ROUTINES
+from emu.rows import EXPERIMENTS, rows
 from emu.runtime.world import World
 from emu.target import Target
 

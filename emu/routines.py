@@ -1,4 +1,4 @@
-"""What stands behind each row of the matrix: a routine's contract and scenes, or an experiment of its own."""
+"""Which contract and which scenes belong to a routine's name."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from arch.golang import VARIANTS
-from emu import flows
 from emu.contracts import growth as growth_contracts
 from emu.contracts import switch as switch_contracts
 from emu.contracts import syscalls as syscall_contracts
 from emu.contracts import systemstack as systemstack_contract
 from emu.contracts.effect import Effect, Entry
-from emu.contracts.judge import Check, Scene
+from emu.contracts.judge import Scene
 from emu.runtime.world import World
 from emu.scenes import growth as growth_scenes
-from emu.scenes import prologue as prologues
 from emu.scenes import switch as switch_scenes
 from emu.scenes import syscalls as syscall_scenes
 from emu.scenes import systemstack as systemstack_scenes
-from emu.target import Target
 
 
 @dataclass(frozen=True)
@@ -28,17 +25,6 @@ class Routine:
 
     contract: Callable[[Entry], Effect]
     scenes: Callable[[World], Iterable[Scene]]
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """A row that is no routine of the source (a stack check's form, a flow).
-
-    ``run`` yields (scene, check); ``exists``: whether the target can have it.
-    """
-
-    run: Callable[[Target], Iterable[tuple[str, Check]]]
-    exists: Callable[[Target], bool]
 
 
 ROUTINES: dict[str, Routine] = {
@@ -60,15 +46,3 @@ ROUTINES: dict[str, Routine] = {
     "systemstack": Routine(systemstack_contract.systemstack, systemstack_scenes.systemstack),
     "rawVforkSyscall": Routine(syscall_contracts.vfork, syscall_scenes.vfork),
 }
-
-EXPERIMENTS: dict[str, Experiment] = {
-    f"prologue-{form}{suffix}": Experiment(prologues.row(form, abi0), prologues.exists(abi0))
-    for abi0, suffix in ((False, ""), (True, "-abi0"))
-    for form in prologues.FORMS
-} | {f"flow:{name}": Experiment(flows.row(name), flows.exists(name)) for name in flows.FLOWS}
-
-
-def rows(target: Target) -> list[str]:
-    """The rows of a target's column, in the order of the matrix: its routines, then the experiments."""
-    routines = [name for name in target.routines if name in ROUTINES]
-    return [*routines, *(name for name, row in EXPERIMENTS.items() if row.exists(target))]

@@ -14,7 +14,8 @@ from asm.program import Program
 from asm.statement import AsmError
 from emu import target as targets
 from emu.errors import BadInput
-from emu.routines import EXPERIMENTS, ROUTINES, rows
+from emu.routines import ROUTINES
+from emu.rows import EXPERIMENTS, rows
 from emu.target import Target
 
 

@@ -12,7 +12,8 @@ import arch as arches
 from arch import golang
 from emu import target as targets
 from emu.check import world_of
-from emu.routines import EXPERIMENTS, ROUTINES, rows
+from emu.routines import ROUTINES
+from emu.rows import EXPERIMENTS, rows
 from emu.views.console import console
 
 

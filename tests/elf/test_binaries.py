@@ -13,7 +13,8 @@ import toolchain
 
 from emu import target as targets
 from emu.check import check
-from emu.routines import ROUTINES, rows
+from emu.routines import ROUTINES
+from emu.rows import rows
 from emu.target import Target
 from emu.views.matrix import describe
 

@@ -8,7 +8,8 @@ import arch as arches
 from arch import golang
 from emu import target as targets
 from emu.check import check
-from emu.routines import EXPERIMENTS, ROUTINES, rows
+from emu.routines import ROUTINES
+from emu.rows import EXPERIMENTS, rows
 
 CELLS = [
     pytest.param(era, arch, routine, id=f"{era}-{arch}-{routine}", marks=getattr(pytest.mark, arch))

@@ -14,7 +14,8 @@ from emu import freerun
 from emu import target as targets
 from emu.check import world_of
 from emu.contracts.judge import Scene
-from emu.routines import ROUTINES, rows
+from emu.routines import ROUTINES
+from emu.rows import rows
 from emu.runtime.world import World
 
 CELLS = [

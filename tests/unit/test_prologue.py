@@ -16,7 +16,7 @@ from emu.check import check
 from emu.contracts import prologue as contract
 from emu.contracts.judge import Check, judge, name_of
 from emu.contracts.prologue import Function
-from emu.routines import rows
+from emu.rows import rows
 from emu.runtime.world import World
 from emu.scenes import prologue
 

@@ -13,7 +13,8 @@ from emu import freerun
 from emu import target as targets
 from emu.errors import BadInput
 from emu.freerun import Run
-from emu.routines import ROUTINES, rows
+from emu.routines import ROUTINES
+from emu.rows import rows
 from emu.views.steps import json_lines, step_line
 
 each = pytest.mark.parametrize("arch", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ARCHES])
