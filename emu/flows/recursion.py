@@ -18,6 +18,7 @@ GROWTHS = 10  # that one recursion must need at least
 LEVELS, AGAIN = 34, 4  # above the levels of huge frames; and when it is entered a second time
 LINKED_DEPTH = 4  # levels of huge frames where each is a segment of its own
 TAKEN, SPARED = ("medium", "small", "medium", "small", "huge"), ("medium",)  # whose checks find the requests
+OTHERS = 8  # turns of the goroutine that runs instead: more than there are requests
 
 
 class Recursion(Flow):
@@ -123,7 +124,7 @@ class _Asking(Recursion):
     def __init__(self, target: Target, runtime: RuntimeClass) -> None:
         super().__init__(target, runtime, 2)
         self.asked = self.session.go("root", 6, 0, name="asked")
-        self.other = self.session.go("player", 7, 40, name="other")
+        self.other = self.session.go("player", 7, OTHERS, name="other")
 
     def tick(self) -> None:
         runtime = self.session.runtime
@@ -140,7 +141,7 @@ def preempt(target: Target, runtime: RuntimeClass = None) -> Iterator[Check]:
     flow = _Asking(target, runtime)
     flow.run(Growths(flow.tally))
     flow.results(flow.asked, flow.total(6, 2), flow.total(0, 1))
-    flow.results(flow.other, 40, 40 * 7 + 820)
+    flow.results(flow.other, OTHERS, OTHERS * 7 + OTHERS * (OTHERS + 1) // 2)
     events = flow.session.events
     for what, kind, expected in (("requests taken", "preempt", TAKEN), ("requests put off", "spare", SPARED)):
         found = tuple(event.function for event in events if event.kind == kind)
