@@ -1,4 +1,4 @@
-"""The example of the README: goroutines, a gate, a system call and a policy in a few lines."""
+"""Goroutines, a gate, a system call and a policy in a few lines: the same on every era and architecture."""
 
 from __future__ import annotations
 
