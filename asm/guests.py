@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
+import arch as arches
 from arch import linux
 from arch.golang import Era
 from arch.habits import Habits
 from arch.model import Arch
-from asm import prologue, source
+from asm import hooks, prologue, source
 from asm.assembler import assemble
+from asm.hooks import Hook
 from asm.program import Program, Segment
 from asm.statement import Statement, scan
 
@@ -86,11 +88,13 @@ def frame_of(function: Function, arch: Arch, habits: Habits) -> int:
     return (function.slots + saved) * arch.word
 
 
-def text(function: Function, era: Era, arch: Arch, habits: Habits) -> str:
-    """The source of a function. Raises ValueError for what the era does not have.
+def text(function: Function, era: Era, arch: Arch, habits: Habits, hook: Hook | None = None) -> str:
+    """The source of a function. Raises ValueError for what the era does not have. ``hook``: its prologue calls it.
 
     What stands before the body is on the body's own first line, so that errors count its lines.
     """
+    if hook and not hooks.exist(era):
+        raise ValueError(f"era {era.name} has no hooks in front of stack checks")
     if function.ctxt and "gobuf.ctxt" not in era.layout(arch):
         raise ValueError(f"{function.name}: era {era.name} has no closure contexts")
     frame = frame_of(function, arch, habits)
@@ -101,8 +105,10 @@ def text(function: Function, era: Era, arch: Arch, habits: Habits) -> str:
         whole, before = f"{function.name}:\n{body}", 2
     else:
         args = function.args * arch.word
-        whole = prologue.splittable(era, arch, function.name, frame, args=args, ctxt=function.ctxt, body=body)
-        before = 3
+        whole = prologue.splittable(
+            era, arch, function.name, frame, args=args, ctxt=function.ctxt, body=body, hook=hook
+        )
+        before = 4 if hook else 3
     return whole.replace("\n", "; ", before)
 
 
@@ -110,15 +116,17 @@ def text(function: Function, era: Era, arch: Arch, habits: Habits) -> str:
 def _macros(era: str, arch: str, isa: str) -> list[Statement]:
     """The stack checks of an era, and the words of the guests."""
     path = resources.files("asm").joinpath("guest", f"{arch}.s")
-    return [*source.macros(era, arch), *scan(path.read_text(encoding="utf-8"), f"asm/guest/{arch}.s", isa)]
+    return [*source.macros(era, arch), *hooks.macros(arches.get(arch)), *scan(path.read_text(encoding="utf-8"), f"asm/guest/{arch}.s", isa)]
 
 
 def build(
     functions: Iterable[Function], era: Era, arch: Arch, habits: Habits, entries: Mapping[str, int],
-    *, base: int, values_at: int, gates_at: int,
+    *, base: int, values_at: int, gates_at: int, hook: Hook | None = None,
 ) -> Guests:
     """Assemble functions at ``base``, their func values at ``values_at``, gates from ``gates_at`` on.
 
+    ``hook``: what every function with a stack check calls first: a function, a gate, or one of the runtime's own, which
+    is then assembled beside them.
     ``entries``: name -> address of the runtime's routines (``mcall``, ``morestack`` …). Bodies may invoke
     `LEAVES` beside each other; ``SYS_write`` is a system call's number, ``value.f`` the address of f's func value.
     Raises AsmError, and ValueError for a function that is given twice or has the name of a routine.
@@ -130,11 +138,15 @@ def build(
             raise ValueError(f"there is already a function {function.name}")
         table[function.name] = function
     used = {name for function in table.values() for name in _NAMED.findall(function.body)}
-    names = [*LEAVES.values(), *sorted(used - {*table, *entries, *LEAVES.values()})]
+    if hook:
+        used.add(hook.name)
+    own = hooks.routines(arch) if hook and hook.name in hooks.ROUTINES else []
+    known = {*table, *entries, *LEAVES.values(), *(hooks.ROUTINES if own else ())}
+    names = [*LEAVES.values(), *sorted(used - known)]
     gates = {name: gates_at + index * _STEP for index, name in enumerate(names)}
     values = {name: values_at + index * arch.word for index, name in enumerate((*table, *gates))}
     program = assemble(
-        _statements(table.values(), era, arch, habits), arch, base=base, gates={**entries, **gates},
+        [*_statements(table.values(), era, arch, habits, hook), *own], arch, base=base, gates={**entries, **gates},
         names=era.names(arch) | {f"value.{n}": a for n, a in values.items()} | _numbers(table.values(), arch),
     )
     found = {**{name: symbol.address for name, symbol in program.symbols.items()}, **gates}
@@ -147,10 +159,12 @@ def build(
     )
 
 
-def _statements(functions: Iterable[Function], era: Era, arch: Arch, habits: Habits) -> list[Statement]:
+def _statements(
+    functions: Iterable[Function], era: Era, arch: Arch, habits: Habits, hook: Hook | None
+) -> list[Statement]:
     """All functions, each under its own name as file, so that an error names the function and its line."""
     macros = _macros(era.name, arch.name, arch.isa)
-    texts = ((function.name, text(function, era, arch, habits)) for function in functions)
+    texts = ((function.name, text(function, era, arch, habits, hook)) for function in functions)
     return [line for name, whole in texts for line in source.parse(whole, name, arch, macros=macros)]
 
 

@@ -9,20 +9,22 @@ from arch import stackcheck
 from arch.golang import Era
 from arch.model import Arch
 from asm import source
+from asm.hooks import Hook
 from asm.statement import Statement
 
 
 def splittable(
     era: Era, arch: Arch, name: str, frame: int, *,
-    args: int = 0, ctxt: bool = False, body: str = "", abi0: bool = False,
+    args: int = 0, ctxt: bool = False, body: str = "", abi0: bool = False, hook: Hook | None = None,
 ) -> str:
     """The source of a function: its label, the era's stack check for ``frame``, ``body``, and the check's tail.
 
     ``frame``: all bytes below SP at entry, except the return PC on x86; on arm the saved link counts. ``args``: bytes
     of stack arguments, whole words. ``ctxt``: the function uses its closure context. ``body``: its instructions, from
     the making of the frame to the return; it may not define the labels ``.check``, ``.body`` and ``.more``.
-    ``abi0``: code of the stack ABI, in an era where g is in a register under the other one.
-    The text is for `statements`. Raises ValueError for sizes that no function has.
+    ``abi0``: code of the stack ABI, in an era where g is in a register under the other one. ``hook``: is called before
+    the check, once however often that is made again.
+    The text is for `statements`, or with a hook for `asm.hooks.statements`. Raises ValueError for sizes that no function has.
     """
     if frame < 0 or args < 0 or args % arch.word:
         raise ValueError(f"{name}: no function has a frame of {frame} bytes and {args} bytes of arguments")
@@ -31,7 +33,8 @@ def splittable(
     parameters = [name, str(frame), str(args), call.entry]
     if call.extra is not None:
         parameters.append(str(call.extra))
-    lines = [f"{name}:", f"    {macro} {', '.join(parameters)}", body.rstrip("\n"), f"    check_tail {call.entry}"]
+    before = f"    {hook.call(ctxt)}" if hook else ""
+    lines = [f"{name}:", before, f"    {macro} {', '.join(parameters)}", body.rstrip("\n"), f"    check_tail {call.entry}"]
     return "\n".join(line for line in lines if line) + "\n"
 
 

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from asm.guests import Function
+from asm.hooks import Hook
 from emu.kernel import Kernel
 from emu.kernel.kernel import Handler
 from emu.runtime import fields
@@ -60,10 +61,13 @@ class Session:
     which goroutines may be preempted. ``watch``: see there.
     """
 
-    def __init__(self, target: Target, guests: Iterable[Function] = ()) -> None:
-        """Link ``guests`` to the target. Raises AsmError; ValueError for a name that is taken."""
+    def __init__(self, target: Target, guests: Iterable[Function] = (), hook: Hook | None = None) -> None:
+        """Link ``guests`` to the target. Raises AsmError; ValueError for a name that is taken.
+
+        ``hook``: what every guest with a stack check calls first.
+        """
         self.arch, self.era = target.arch, target.era
-        self.target, self.guests, self._entries = link(target, guests)
+        self.target, self.guests, self._entries = link(target, guests, hook)
         self.world = World(self.target)
         self.process = self.world.process
         self._structs = self.process.add_region("goroutines", _STRUCTS)

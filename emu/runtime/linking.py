@@ -8,6 +8,7 @@ from dataclasses import replace
 from arch.habits import habits
 from asm import guests as guest_code
 from asm.guests import Function, Guests
+from asm.hooks import Hook
 from emu.target import GATES, Target
 
 TO = "to "
@@ -17,16 +18,19 @@ _ENTRIES, _GUEST_GATES, _STEP = GATES + 0x1000, GATES + 0x2000, 16
 _GUESTS, _VALUES = 0x4E40_0000, 0x4E70_0000
 
 
-def link(target: Target, functions: Iterable[Function]) -> tuple[Target, Guests, dict[str, int]]:
+def link(
+    target: Target, functions: Iterable[Function], hook: Hook | None = None
+) -> tuple[Target, Guests, dict[str, int]]:
     """The target with the guests in it, the guests, and where they enter each of the target's routines.
 
+    ``hook``: what every guest with a stack check calls first.
     Raises AsmError; ValueError for a name that is taken.
     """
     present = [name for name, symbol in target.routines.items() if symbol is not None]
     entries = {name: _ENTRIES + index * _STEP for index, name in enumerate(present)}
     guests = guest_code.build(
         functions, target.era, target.arch, habits(target.era.name, target.go), entries,
-        base=_GUESTS, values_at=_VALUES, gates_at=_GUEST_GATES,
+        base=_GUESTS, values_at=_VALUES, gates_at=_GUEST_GATES, hook=hook,
     )
     program, added = target.program, guests.program
     taken = {*guests.functions, *guests.gates} & {*program.symbols, *program.gates}
