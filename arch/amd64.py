@@ -31,5 +31,6 @@ ARCH = Arch(
         g="r14",
         zero="xmm15",
         scratch=("r12", "r13"),
+        floats=tuple(f"xmm{number}" for number in range(15)),
     ),
 )

@@ -27,13 +27,15 @@ class InternalAbi:
     """Go's register ABI ("ABIInternal"), on the arches that have one.
 
     ``arguments``: integer argument and result registers in order. ``g``: the register that mirrors g.
-    ``zero``: the vector register that holds 0 at every call. ``scratch``: free at function entry.
+    ``zero``: the vector register that holds 0 at every call. ``scratch``: free at function entry. ``floats``:
+    vector registers for floating-point arguments and results, in order.
     """
 
     arguments: tuple[str, ...]
     g: str
     zero: str
     scratch: tuple[str, ...]
+    floats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,11 @@ def call(era: Era, arch: Arch, frame: int, args: int, *, ctxt: bool = True) -> C
     return Call(entry)
 
 
+HOOK_WORDS: Mapping[str, tuple[int, int]] = {"386": (1, 2), "amd64": (1, 2), "arm": (2, 2)}
+"""Arch -> words below SP that a prologue uses when it calls its hook (Go 1.18 to 1.27): without a closure context to
+keep, and with one. On arm the context is put there either way."""
+
+
 def _variant(register: str, hint: int, args: int, suffix: str) -> Call:
     """The amd64 entry of the C eras for these sizes: 48 bytes of arguments at most are in its name."""
     if not hint and not args:

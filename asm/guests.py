@@ -115,8 +115,9 @@ def text(function: Function, era: Era, arch: Arch, habits: Habits, hook: Hook | 
 @cache
 def _macros(era: str, arch: str, isa: str) -> list[Statement]:
     """The stack checks of an era, and the words of the guests."""
-    path = resources.files("asm").joinpath("guest", f"{arch}.s")
-    return [*source.macros(era, arch), *hooks.macros(arches.get(arch)), *scan(path.read_text(encoding="utf-8"), f"asm/guest/{arch}.s", isa)]
+    words = resources.files("asm").joinpath("guest", f"{arch}.s").read_text(encoding="utf-8")
+    calls = hooks.macros(arches.get(arch))
+    return [*source.macros(era, arch), *calls, *scan(words, f"asm/guest/{arch}.s", isa)]
 
 
 def build(

@@ -24,7 +24,8 @@ def splittable(
     the making of the frame to the return; it may not define the labels ``.check``, ``.body`` and ``.more``.
     ``abi0``: code of the stack ABI, in an era where g is in a register under the other one. ``hook``: is called before
     the check, once however often that is made again.
-    The text is for `statements`, or with a hook for `asm.hooks.statements`. Raises ValueError for sizes that no function has.
+    The text is for `statements`, or with a hook for `asm.hooks.statements`. Raises ValueError for sizes that no
+    function has.
     """
     if frame < 0 or args < 0 or args % arch.word:
         raise ValueError(f"{name}: no function has a frame of {frame} bytes and {args} bytes of arguments")
@@ -34,7 +35,8 @@ def splittable(
     if call.extra is not None:
         parameters.append(str(call.extra))
     before = f"    {hook.call(ctxt)}" if hook else ""
-    lines = [f"{name}:", before, f"    {macro} {', '.join(parameters)}", body.rstrip("\n"), f"    check_tail {call.entry}"]
+    check = f"    {macro} {', '.join(parameters)}"
+    lines = [f"{name}:", before, check, body.rstrip("\n"), f"    check_tail {call.entry}"]
     return "\n".join(line for line in lines if line) + "\n"
 
 

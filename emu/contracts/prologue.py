@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from arch import stackcheck
 from arch.golang import Era
 from arch.model import Arch
+from emu.contracts import hooked
 from emu.contracts.effect import Carry, Effect, Entry, Moment, Place, Span, carry
 
 
@@ -18,6 +19,7 @@ class Function:
     ``frame``, ``args``: bytes. ``ctxt``: it uses its closure context. ``abi0``: stack ABI where there is another.
     ``borders``: it is tried with every guard word; else with those around its limit. ``symbol``: its name, where it
     is not one of ours; ``spills``: words above its return PC that it may keep arguments in while the stack grows.
+    ``hook``: the gate that it calls before the check; ``arguments``: registers (vectors too) that must survive that.
     """
 
     frame: int
@@ -27,6 +29,8 @@ class Function:
     borders: bool = False
     symbol: str = ""
     spills: int = 0
+    hook: str = ""
+    arguments: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -52,16 +56,16 @@ def of(function: Function) -> Callable[[Entry], Effect]:
     """
 
     def contract(e: Entry) -> Effect:
-        guard = e.field(e.g, e.layout.guard)
+        guard = e.facts.get("hook guard", e.field(e.g, e.layout.guard))
         if not e.era.grows(e.arch, function.frame, e.sp, guard):
             at_body = Moment(function.body, tuple(_untouched(e, function)))
-            return Effect((at_body,), hole=_hole(e, function, guard))
+            return hooked.with_hook(e, function, Effect((at_body,), hole=_hole(e, function, guard)))
         called = Moment(_entry(e, function).entry, tuple(_called(e, function)), comes_back=False)
         spans = (
             Span(e.sp - e.pushed, e.pushed, "the call of morestack"),
             Span(e.caller_sp, function.spills * e.arch.word, "arguments that came in registers"),
         )
-        return Effect((called, Moment(function.body, tuple(_grown(e, function)))), spans)
+        return hooked.with_hook(e, function, Effect((called, Moment(function.body, tuple(_grown(e, function)))), spans))
 
     return contract
 
@@ -91,10 +95,11 @@ def _untouched(e: Entry, function: Function) -> list[Carry]:
 def _registers(e: Entry, function: Function, free: set[str]) -> list[Carry]:
     """Every register that is not in ``free``: arguments, closure context, link and all others."""
     roles = {register: role for role, register in e.arch.roles.items()}
-    free = {*free, *(e.arch.roles[role] for role in ("sp", "pc", "flags"))}
+    free = {*free, *(e.arch.roles[role] for role in ("sp", "pc", "flags")), *hooked.lost(e, function)}
     mirror, carries = e.g_mirror, []
     if mirror is not None and e.arch.internal is not None:
-        carries.append(carry("zero", "0", Place("zero register", e.arch.internal.zero), 0))
+        if e.arch.internal.zero not in free:
+            carries.append(carry("zero", "0", Place("zero register", e.arch.internal.zero), 0))
         if function.abi0:  # it can't be trusted at entry, and is loaded from its home
             free.add(e.arch.internal.g)
             carries.append(carry("g", "TLS.g", mirror, e.g))
