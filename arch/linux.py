@@ -125,6 +125,7 @@ CLONE_ARGUMENTS: Mapping[str, tuple[str, ...]] = {
 # Where clone's argument tls points at a descriptor (user_desc): offset of the base in it. None: it is the base itself.
 TLS_DESCRIPTOR_BASE: Mapping[str, int | None] = {"386": 4, "amd64": None, "arm": None}
 
+O_CLOEXEC = 0x80000  # of open, pipe2 and dup3
 ARCH_SET_FS = 0x1002  # first argument of arch_prctl
 
 

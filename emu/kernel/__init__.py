@@ -10,8 +10,8 @@
 """
 
 from emu.kernel.errors import Refused
-from emu.kernel.kernel import Kernel
+from emu.kernel.kernel import Kernel, Witness
 from emu.kernel.loop import Outcome, run
 from emu.kernel.table import Image, Task, Thread
 
-__all__ = ["Image", "Kernel", "Outcome", "Refused", "Task", "Thread", "run"]
+__all__ = ["Image", "Kernel", "Outcome", "Refused", "Task", "Thread", "Witness", "run"]

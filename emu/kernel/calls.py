@@ -6,31 +6,18 @@ from collections.abc import Callable, Mapping
 
 from arch import linux
 from arch.linux import SIGCHLD, Clone, Errno
-from emu.kernel import memory
+from emu.kernel import descriptors, memory
 from emu.kernel.errors import Refused
+from emu.kernel.memory import c_int, store_quietly
 from emu.kernel.table import Image, Task, Thread
-from emu.process import Process
 
 _PATH, _TEXT, _TEXTS = 4096, 32 * 4096, 1024  # bytes of a path and of an argument, number of arguments
 _NO_HANG = 1
-# Flags of clone that are modelled. What FS, FILES and SYSVSEM share is not: there is none of it.
+# Flags of clone that are modelled. What FS, SYSVSEM and NEWUSER share or part is not: there is none of it.
 _MODELLED = (
     Clone.VM | Clone.FS | Clone.FILES | Clone.SIGHAND | Clone.VFORK | Clone.THREAD | Clone.SYSVSEM | Clone.SETTLS
-    | Clone.PARENT_SETTID | Clone.CHILD_CLEARTID | Clone.CHILD_SETTID
+    | Clone.PARENT_SETTID | Clone.CHILD_CLEARTID | Clone.CHILD_SETTID | Clone.NEWUSER
 )
-
-
-def _int(word: int) -> int:
-    """An argument of C's type int, in a register of any size."""
-    return ((word & 0xFFFF_FFFF) ^ 0x8000_0000) - 0x8000_0000
-
-
-def store_quietly(process: Process, address: int, value: int) -> None:
-    """Store a C int for the guest if there is memory, as the kernel does where nobody can be told."""
-    try:
-        memory.store(process, address, (value & 0xFFFF_FFFF).to_bytes(4, "little"))
-    except Refused:
-        return
 
 
 # processes and threads
@@ -48,16 +35,17 @@ def clone(thread: Thread, *words: int) -> int | None:
         raise Refused(Errno.EINVAL)
     if (Clone.THREAD in flags and Clone.SIGHAND not in flags) or (Clone.SIGHAND in flags and Clone.VM not in flags):
         raise Refused(Errno.EINVAL)
-    tls = _tls_base(thread.process, given["tls"]) if Clone.SETTLS in flags else None
+    tls = _tls_base(thread, given["tls"]) if Clone.SETTLS in flags else None
     child = _child(thread, flags, given["stack"], tls)
     if Clone.PARENT_SETTID in flags:
-        store_quietly(thread.process, given["parent_tid"], child.tid)
+        store_quietly(thread, given["parent_tid"], child.tid)
     if Clone.CHILD_SETTID in flags:
-        store_quietly(child.process, given["child_tid"], child.tid)
+        store_quietly(child, given["child_tid"], child.tid)
     if Clone.CHILD_CLEARTID in flags:
         child.clear_tid = given["child_tid"]
     if Clone.VFORK not in flags:
         return child.tid
+    child.lender = thread if Clone.VM in flags else None
     thread.block(f"vfork child {child.tid}", lambda: child.tid if child.state == "ended" else None)
     return None
 
@@ -67,25 +55,30 @@ def _child(thread: Thread, flags: Clone, stack: int, tls: int | None) -> Thread:
     kernel, process = thread.kernel, thread.process
     if Clone.VM not in flags:
         process = process.copy()
+        kernel.copied(thread.process, process)
     shared = Clone.THREAD in flags
-    child = kernel.new_thread(thread.task) if shared else kernel.new_task(process, thread.task)
+    if shared:
+        child = kernel.new_thread(thread.task)
+    else:
+        child = kernel.new_task(process, thread.task, share_files=Clone.FILES in flags)
     parent = process.machine.save()
     if stack:
         process.set_role("sp", stack)
     if tls is not None:
         process.machine.set_tls_base(tls)
     process.answer(0)
-    child.cpu = process.machine.save()
+    child.cpu, child.mask = process.machine.save(), thread.mask
     process.machine.restore(parent)
     return child
 
 
-def _tls_base(process: Process, argument: int) -> int:
+def _tls_base(thread: Thread, argument: int) -> int:
     """The TLS base that clone's argument means: itself, or in the descriptor that it points at."""
-    offset = linux.TLS_DESCRIPTOR_BASE[process.arch.name]
+    arch = thread.process.arch
+    offset = linux.TLS_DESCRIPTOR_BASE[arch.name]
     if offset is None:
         return argument
-    return process.arch.unpack(memory.load(process, argument + offset, process.arch.word))
+    return arch.unpack(memory.load(thread, argument + offset, arch.word))
 
 
 def _clone_with(thread: Thread, flags: int) -> int | None:
@@ -106,12 +99,13 @@ def execve(thread: Thread, path: int, argv: int) -> int | None:
 
     From then on nothing of the child's uses the memory that it may have shared.
     """
-    kernel, process, task = thread.kernel, thread.process, thread.task
-    name = memory.string(process, path, _PATH, Errno.ENAMETOOLONG)
-    arguments = memory.strings(process, argv, _TEXTS, _TEXT) if argv else ()
+    kernel, task = thread.kernel, thread.task
+    name = memory.string(thread, path, _PATH, Errno.ENAMETOOLONG)
+    arguments = memory.strings(thread, argv, _TEXTS, _TEXT) if argv else ()
     if name not in kernel.programs:
         raise Refused(Errno.ENOENT)
     task.image = Image(name, arguments)
+    task.files.executed()
     kernel.end_task(task, _exited(kernel.programs[name](task)))
     return None
 
@@ -131,11 +125,11 @@ def exit_group(thread: Thread, code: int) -> None:
 
 def wait4(thread: Thread, pid: int, status: int, options: int) -> int | None:
     """Wait for the end of a child (``pid`` > 0) or of any (-1, and 0: groups of processes are not modelled)."""
-    result = _wait(thread, _int(pid), status)
+    result = _wait(thread, c_int(pid), status)
     if result is None and options & _NO_HANG:
         return 0
     if result is None:
-        thread.block("a child" if _int(pid) <= 0 else f"child {pid}", lambda: _wait(thread, _int(pid), status))
+        thread.block("a child" if c_int(pid) <= 0 else f"child {pid}", lambda: _wait(thread, c_int(pid), status))
     return result
 
 
@@ -151,12 +145,17 @@ def _wait(thread: Thread, pid: int, status: int) -> int | None:
         return None
     assert ended.status is not None
     if status:
-        memory.store(thread.process, status, ended.status.to_bytes(4, "little"))
+        memory.store(thread, status, ended.status.to_bytes(4, "little"))
     thread.kernel.reap(ended)
     return ended.pid
 
 
 # the rest
+
+
+def sched_yield(thread: Thread) -> int:
+    thread.yields = True
+    return 0
 
 
 def getpid(thread: Thread) -> int:
@@ -171,16 +170,6 @@ def getppid(thread: Thread) -> int:
     return thread.task.parent_pid
 
 
-def write(thread: Thread, descriptor: int, address: int, size: int) -> int:
-    """To the captured descriptors 1 and 2; there are no others."""
-    output = thread.kernel.output.get(_int(descriptor))
-    if output is None:
-        raise Refused(Errno.EBADF)
-    data = memory.load(thread.process, address, size)
-    output += data
-    return len(data)
-
-
 CALLS: Mapping[str, Callable[..., int | None]] = {
     "clone": clone,
     "fork": fork,
@@ -189,8 +178,9 @@ CALLS: Mapping[str, Callable[..., int | None]] = {
     "exit": exit_,
     "exit_group": exit_group,
     "wait4": wait4,
+    "sched_yield": sched_yield,
     "getpid": getpid,
     "gettid": gettid,
     "getppid": getppid,
-    "write": write,
+    **descriptors.CALLS,
 }

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from typing import Protocol
 
 from arch import linux
 from arch.linux import Errno
-from emu.kernel import calls
+from emu.kernel import calls, memory
 from emu.kernel.errors import Refused
+from emu.kernel.files import Captured, Empty, Files
 from emu.kernel.table import Task, Thread
 from emu.machine import Machine
 from emu.process import Process
@@ -18,12 +20,23 @@ FIRST_PID = 1000
 Handler = Callable[..., "int | None"]
 
 
+class Witness(Protocol):
+    """Someone who is told who touches memory."""
+
+    def ran(self, thread: Thread) -> None:
+        """``thread`` has just run: what it touched is the newest on its machine's record."""
+
+    def touched(self, thread: Thread, address: int, size: int, write: bool) -> None:
+        """The kernel has read or written guest memory for ``thread``."""
+
+
 class Kernel:
     """The kernel below one guest and its descendants. The thread that ``process``'s CPU stands in is the first.
 
-    ``output``: what was written to the descriptors 1 and 2, which is captured. ``programs``: path -> what execve
-    of it runs, a function of the `Task` that returns the exit status. ``unknown``: what guests asked for in vain,
-    by name, and how often. ``tasks``: by pid, those that nobody waited for included.
+    ``output``: what was written to the descriptors 1 and 2, which is captured; 0 is empty. ``programs``: path -> what
+    execve of it runs, a function of the `Task` that returns the exit status. ``unknown``: what guests asked for in
+    vain, by name, and how often. ``tasks``: by pid, those that nobody waited for included. ``witness``: see there.
+    ``copied``: is told of every fork that copies memory, with the process and its copy.
     """
 
     def __init__(self, process: Process) -> None:
@@ -32,6 +45,8 @@ class Kernel:
         self.programs: dict[str, Callable[[Task], int]] = {}
         self.unknown: dict[str, int] = {}
         self.tasks: dict[int, Task] = {}
+        self.witness: Witness | None = None
+        self.copied: Callable[[Process, Process], None] = lambda _process, _copy: None
         self._handlers: dict[str, tuple[Handler, int]] = {}
         self._on_cpu: dict[Machine, Thread] = {}
         self._next_id = FIRST_PID
@@ -134,10 +149,23 @@ class Kernel:
 
     # the table
 
-    def new_task(self, process: Process, parent: Task | None) -> Thread:
-        """The first thread of a new process, on the memory ``process``. Pids and tids count up from 1000."""
-        task = self.tasks[self._next_id] = Task(self, self._next_id, process, parent)
+    def new_task(self, process: Process, parent: Task | None, share_files: bool = False) -> Thread:
+        """The first thread of a new process, on the memory ``process``. Pids and tids count up from 1000.
+
+        Its descriptors are its parent's, or a copy of them.
+        """
+        if parent is None:
+            files = self._first_files()
+        else:
+            files = parent.files.share() if share_files else parent.files.copy()
+        task = self.tasks[self._next_id] = Task(self, self._next_id, process, files, parent)
         return self.new_thread(task)
+
+    def _first_files(self) -> Files:
+        files = Files()
+        for stream in (Empty(), Captured(self.output, 1), Captured(self.output, 2)):
+            files.open(stream)
+        return files
 
     def new_thread(self, task: Task) -> Thread:
         """One more thread of ``task``; whoever asks for it sets its ``cpu``."""
@@ -150,7 +178,7 @@ class Kernel:
         """End a thread; with the last one its process ends, and wait4 will tell ``status``."""
         task = thread.task
         if thread.clear_tid:
-            calls.store_quietly(task.process, thread.clear_tid, 0)
+            memory.store_quietly(thread, thread.clear_tid, 0)
         thread.state, thread.until = "ended", None
         if all(other.state == "ended" for other in task.threads):
             self._bury(task, status)
@@ -163,6 +191,7 @@ class Kernel:
 
     def _bury(self, task: Task, status: int) -> None:
         task.status = status
+        task.files.drop()
         for child in self.children(task):
             child.parent = None
             self._forget_if_orphan(child)

@@ -27,14 +27,13 @@ class Outcome:
     stop: Stop | None = None
 
 
-def run(kernel: Kernel, steps: int, turn: int = TURN) -> Outcome:
+def run(kernel: Kernel, steps: int, turn: int = TURN, thread: Thread | None = None) -> Outcome:
     """Run for at most ``steps`` instructions, all threads together.
 
-    A thread goes on until it blocks, ends or has had its ``turn``; then it is the next one's, by tid, round and
-    round. May be called again after ``budget`` or ``stop``.
+    A thread goes on until it blocks, ends, yields or has had its ``turn``; then it is the next one's, by tid, round
+    and round. ``thread`` begins if it can. May be called again after ``budget`` or ``stop``.
     """
-    thread: Thread | None = None
-    left = 0
+    left = turn if thread is not None else 0
     while True:
         ready = kernel.runnable()
         if not ready:
@@ -47,6 +46,8 @@ def run(kernel: Kernel, steps: int, turn: int = TURN) -> Outcome:
         steps, left = steps - used, left - used
         if stop.kind == "syscall":
             kernel.trap(thread)
+            if thread.yields:
+                thread.yields, left = False, 0
         elif stop.kind != "budget":
             return Outcome("stop", _waiting(kernel), thread, stop)
 
@@ -61,6 +62,8 @@ def _step(kernel: Kernel, thread: Thread, most: int) -> tuple[int, Stop]:
     recorder = thread.process.machine.recorder
     before = recorder.steps
     stop = thread.process.run(most)
+    if kernel.witness is not None:
+        kernel.witness.ran(thread)
     return max(recorder.steps - before, 1), stop
 
 

@@ -1,4 +1,7 @@
-"""Guest memory as the kernel touches it: what is not mapped is EFAULT, never an exception of Python's."""
+"""Guest memory as the kernel touches it: what is not mapped is EFAULT, never an exception of Python's.
+
+All of it is done for a thread, and told to the kernel's witness: these accesses are not on the machine's record.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,13 @@ from collections.abc import Iterator
 
 from arch.linux import Errno
 from emu.kernel.errors import Refused
+from emu.kernel.table import Thread
 from emu.machine import PAGE
-from emu.process import Process
+
+
+def c_int(word: int) -> int:
+    """An argument of C's type int, in a register of any size."""
+    return ((word & 0xFFFF_FFFF) ^ 0x8000_0000) - 0x8000_0000
 
 
 def _pages(address: int, size: int) -> Iterator[tuple[int, int]]:
@@ -19,37 +27,61 @@ def _pages(address: int, size: int) -> Iterator[tuple[int, int]]:
         address = border
 
 
-def load(process: Process, address: int, size: int) -> bytes:
-    """``size`` bytes of the guest. A page at a time: an absurd size fails at the first page that is not there."""
+def check(thread: Thread, address: int, size: int) -> bytes:
+    """Refuse a range that is not mapped: what it holds. An absurd size fails at the first page that is not there."""
+    machine = thread.process.machine
     try:
-        return b"".join(process.machine.read(start, count) for start, count in _pages(address, size))
+        return b"".join(machine.read(start, count) for start, count in _pages(address, size))
     except ValueError:
         raise Refused(Errno.EFAULT) from None
 
 
-def store(process: Process, address: int, data: bytes) -> None:
+def _tell(thread: Thread, address: int, size: int, write: bool) -> None:
+    if thread.kernel.witness is not None and size:
+        thread.kernel.witness.touched(thread, address, size, write)
+
+
+def load(thread: Thread, address: int, size: int) -> bytes:
+    """``size`` bytes of the guest."""
+    data = check(thread, address, size)
+    _tell(thread, address, size, write=False)
+    return data
+
+
+def store(thread: Thread, address: int, data: bytes) -> None:
     """Write to the guest, all of it or nothing."""
-    load(process, address, len(data))
-    process.write(address, data)
+    check(thread, address, len(data))
+    thread.process.write(address, data)
+    _tell(thread, address, len(data), write=True)
 
 
-def string(process: Process, address: int, limit: int, too_long: Errno) -> str:
+def store_quietly(thread: Thread, address: int, value: int) -> None:
+    """Store a C int for the guest if there is memory, as the kernel does where nobody can be told."""
+    try:
+        store(thread, address, (value & 0xFFFF_FFFF).to_bytes(4, "little"))
+    except Refused:
+        return
+
+
+def string(thread: Thread, address: int, limit: int, too_long: Errno) -> str:
     """The text that ends with a NUL byte; ``too_long`` when there is none within ``limit`` bytes."""
     found = b""
     while len(found) < limit:
         start = address + len(found)
-        found += load(process, start, min(PAGE - start % PAGE, limit - len(found)))
+        found += check(thread, start, min(PAGE - start % PAGE, limit - len(found)))
         if b"\0" in found:
-            return found[: found.index(0)].decode("utf-8", "backslashreplace")
+            text = found[: found.index(0)]
+            _tell(thread, address, len(text) + 1, write=False)
+            return text.decode("utf-8", "backslashreplace")
     raise Refused(too_long)
 
 
-def strings(process: Process, address: int, most: int, limit: int) -> tuple[str, ...]:
+def strings(thread: Thread, address: int, most: int, limit: int) -> tuple[str, ...]:
     """The texts that a vector of pointers names, up to its null pointer; E2BIG when there are too many."""
     found: list[str] = []
-    word = process.arch.word
-    while pointer := process.arch.unpack(load(process, address + len(found) * word, word)):
+    arch = thread.process.arch
+    while pointer := arch.unpack(load(thread, address + len(found) * arch.word, arch.word)):
         if len(found) == most:
             raise Refused(Errno.E2BIG)
-        found.append(string(process, pointer, limit, Errno.E2BIG))
+        found.append(string(thread, pointer, limit, Errno.E2BIG))
     return tuple(found)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from emu.kernel.files import Files
 from emu.process import Process
 
 if TYPE_CHECKING:
@@ -27,12 +28,14 @@ class Image:
 class Task:
     """What has a pid. ``process`` is its memory, which a vfork child shares with its parent.
 
-    ``image``: what it executed, if it did. ``status``: the word that wait4 stores, once it has ended.
+    ``files``: its descriptors. ``image``: what it executed, if it did. ``status``: the word that wait4 stores, once
+    it has ended.
     """
 
     kernel: Kernel
     pid: int
     process: Process
+    files: Files
     parent: Task | None = None
     threads: list[Thread] = field(default_factory=list)
     image: Image | None = None
@@ -48,7 +51,7 @@ class Thread:
     """One thread. ``cpu``: its CPU's state while it is not on the CPU (to be asked of the machine while it is).
 
     ``waits_for`` says in words what a blocked thread is waiting for. ``clear_tid``: where the kernel stores 0 when
-    the thread ends.
+    the thread ends. ``lender``: who lent a vfork child its memory and waits to have it back.
     """
 
     tid: int
@@ -57,8 +60,11 @@ class Thread:
     state: State = "runnable"
     waits_for: str = ""
     clear_tid: int = 0
+    lender: Thread | None = None
     answer: int | None = None  # the result of the call it was blocked in, until it is on the CPU again
     until: Callable[[], int | None] | None = None
+    mask: int = 0  # the signals that it blocks
+    yields: bool = False  # it has asked that others have their turn
 
     @property
     def pid(self) -> int:
