@@ -22,6 +22,23 @@ class Status(IntEnum):
 
 
 @dataclass(frozen=True)
+class Fork:
+    """What one era's runtime does around a fork.
+
+    ``poison``: the special guard that stands in the guard words meanwhile. ``keeps``: the field of m that keeps the
+    true guard, and by which newstack knows of the fork; ``""``: the guard is computed again, and newstack knows by the
+    poison. ``all_guards``: every guard word is poisoned, and not just the one that is compared. ``masks``: signals
+    are blocked, and handlers reset in the child. ``on_g0``: the work is done on g0's stack, by systemstack.
+    """
+
+    poison: str
+    keeps: str = ""
+    all_guards: bool = False
+    masks: bool = False
+    on_g0: bool = False
+
+
+@dataclass(frozen=True)
 class Runtime:
     """One era's runtime.
 
@@ -31,6 +48,7 @@ class Runtime:
     to preempt where none may be is found out before, and not after, it is asked whether the goroutine may keep
     running. ``fits``: a copy is as large as the function's frame needs, not just twice the old stack. ``forces``: the
     special guard that asks for a copy of the same size. ``limit``: bytes of a word -> largest stack, in bytes.
+    ``fork``: None where the runtime is not told of forks.
     """
 
     starts: str
@@ -41,6 +59,7 @@ class Runtime:
     fits: bool = False
     forces: str = ""
     limit: Mapping[int, int] | None = None
+    fork: Fork | None = None
 
 
 @dataclass(frozen=True)
@@ -70,13 +89,16 @@ RUNTIMES: dict[str, Runtime] = {
     "2014": Runtime(
         starts="sched", status="status", keeps_running=("locks", "mallocing", "gcing"),
         spared=frozenset(Status) - {Status.RUNNING}, throws_first=True, limit=_LIMIT,
+        fork=Fork("StackPoison", keeps="forkstackguard", all_guards=True),
     ),
     "2017": Runtime(
         starts="sched", status="atomicstatus", keeps_running=("locks", "mallocing", "preemptoff"), limit=_LIMIT,
+        fork=Fork("StackFork", masks=True, on_g0=True),
     ),
     "modern": Runtime(
         starts="sched", status="atomicstatus", keeps_running=("locks", "mallocing", "preemptoff"),
         spared=frozenset({Status.SYSCALL}), fits=True, forces="StackForceMove", limit=_LIMIT,
+        fork=Fork("StackFork", masks=True),
     ),
 }
 

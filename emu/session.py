@@ -13,17 +13,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from asm.guests import Function
 from asm.hooks import Hook
 from emu.kernel import Kernel
 from emu.kernel.kernel import Handler
+from emu.kernel.table import Thread
+from emu.process import Process
 from emu.runtime import fields
 from emu.runtime.contiguous import Contiguous
-from emu.runtime.failures import Throw
+from emu.runtime.failures import Failure, Throw
+from emu.runtime.fork import Fork
 from emu.runtime.goroutine import Event, Goroutine
+from emu.runtime.heap import Heap
 from emu.runtime.hybrid import Hybrid
 from emu.runtime.linking import link
 from emu.runtime.loop import Loop
@@ -53,12 +58,27 @@ class Watch(Protocol):
         """It has stopped: at a gate, by name, or (``""``) where a resumed goroutine goes on."""
 
 
+@dataclass
+class Family:
+    """A session and those of its forked children. ``thread``: see `Session.thread`.
+
+    ``deaths``: how children ended that threw or crashed, by pid.
+    """
+
+    root: Session
+    thread: Thread
+    sessions: dict[Process, Session]
+    deaths: dict[int, Failure] = field(default_factory=dict)
+
+
 class Session:
     """One thread with a scheduler, on a target's routines.
 
     ``policy`` chooses among the runnable goroutines, which come in the order in which they became so. ``events``: what
     the runtime did. ``finished``: nothing is left to run. ``p_running``: whether the thread's p is in the state in
     which goroutines may be preempted. ``watch``: see there.
+
+    A fork that copies memory makes a session of the child's own, as this one was then. ``family``: what they share.
     """
 
     def __init__(self, target: Target, guests: Iterable[Function] = (), hook: Hook | None = None) -> None:
@@ -71,6 +91,7 @@ class Session:
         self.world = World(self.target)
         self.process = self.world.process
         self._structs = self.process.add_region("goroutines", _STRUCTS)
+        self.heap: Heap = Heap(self)
         self.gates: dict[str, Gate] = {}
         self._syscalls: dict[str, Handler] = {}
         self.policy: Policy = _oldest
@@ -86,9 +107,13 @@ class Session:
         self.events: list[Event] = []
         self.finished, self.p_running = False, True
         self._start_thread()
-        self._loop = Loop(self)
+        self.loop = Loop(self)
+        self.heap.clear()
+        self.fork: Fork = Fork(self)
         self.runtime = (runtime or RUNTIMES[self.era.stacks])(self)
         self.kernel = Kernel(self.process)
+        self.kernel.copied = self._copied
+        self.family = Family(self, self.kernel.main, {self.process: self})
         for name, handler in self._syscalls.items():
             self.kernel.syscall(name)(handler)
 
@@ -193,8 +218,41 @@ class Session:
         self.runtime.preempt(goroutine)
 
     def note(self, event: Event) -> None:
-        """Write down what the runtime did."""
-        self.events.append(event)
+        """Write down what the runtime did, and when."""
+        self.events.append(replace(event, pid=self.thread.pid, step=self.steps))
+
+    # threads and processes
+
+    @property
+    def thread(self) -> Thread:
+        """The thread on the CPU at the last stop, in whatever process."""
+        return self.family.thread
+
+    def start_thread(self, function: str) -> Thread:
+        """One more thread of the process, without a goroutine: it runs a guest function that must not check its stack.
+
+        The function may not return: it ends its thread by the system call.
+        """
+        process, stack = self.process, self.stacks.make(self.era.guards.minimum, function)
+        mine = process.machine.save()
+        process.set_role("sp", stack.hi - 16 * self.arch.word)
+        self.world.enter(function)
+        thread = self.kernel.new_thread(self.thread.task)
+        thread.cpu = process.machine.save()
+        process.machine.restore(mine)
+        return thread
+
+    def _copied(self, process: Process, copy: Process) -> None:
+        """A fork has copied the memory: the child's runtime knows what its parent's knew, in memory of its own."""
+        parent = self.family.sessions[process]
+        common = (
+            self.target, self.target.program, self.arch, self.era, self.world.layout, self.guests, self.kernel,
+            self.family, parent.gates, parent.policy, parent._entries, parent._syscalls,
+        )
+        memo: dict[int, object] = {id(thing): thing for thing in common}
+        child = deepcopy(parent, memo | {id(process): copy, id(parent.watch): None})
+        child.loop.restart()
+        self.family.sessions[copy] = child
 
     # inside a gate
 
@@ -237,21 +295,21 @@ class Session:
 
     @property
     def steps(self) -> int:
-        """Instructions executed so far."""
-        return self._loop.steps
+        """Instructions executed so far, by forked children too."""
+        return sum(session.loop.steps for session in self.family.sessions.values())
 
     def call(self, routine: str, *arguments: int, until: int) -> None:
         """From a gate on g0: call a routine that never returns. ``until``: the address it will go on at."""
         self.process.set_role("sp", (self.process.role("sp") - 8 * self.arch.word) & -16)
         self.world.enter(routine, *arguments)
-        self._loop.until = until
-        self._loop.crossing(routine)
+        self.loop.until = until
+        self.loop.crossing(routine)
 
     def run(self, steps: int = STEPS) -> None:
         """Run until every goroutine has ended. Raises a `Failure`: Throw, Crash, Deadlock or Spent."""
         if not self.finished:
             self.runtime.schedule()
-        self._loop.run(steps)
+        self.loop.run(steps)
 
 
 def _oldest(runnable: Sequence[Goroutine]) -> Goroutine:

@@ -43,7 +43,7 @@ class Copying(Runtime):
         old, sched = goroutine.stack, goroutine.sched
         frames = self.frames(goroutine, made)
         used = old.hi - sched["sp"]
-        new = self.session.stacks.make(size, goroutine.name)
+        new = self.new_stack(size, goroutine)
         self.process.write(new.hi - used, self.process.machine.read(old.hi - used, used))
         move = Move(self.process, old, new.hi - old.hi)
         self.adjust_sched(goroutine, move)

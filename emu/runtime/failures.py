@@ -4,7 +4,9 @@ from __future__ import annotations
 
 
 class Failure(RuntimeError):
-    """A session that cannot go on; the message says why and where."""
+    """A session that cannot go on; the message says why and where. ``fatal``: not only a child of it."""
+
+    fatal = False
 
 
 class Throw(Failure):

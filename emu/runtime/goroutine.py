@@ -57,6 +57,7 @@ class Event:
     ``run``: it was chosen to run. ``link``, ``unlink``: it went on to a new segment, and back. ``copy``: its stack was
     moved to a larger one; ``shrink``: to a smaller one. ``preempt``: it gave way to a request in its guard; ``spare``:
     it was not to be preempted, and runs on. ``function``: whose stack check failed. ``old``, ``new``: stacks.
+    ``pid``: the process in which it happened; ``step``: when.
     """
 
     kind: str
@@ -64,3 +65,5 @@ class Event:
     function: str = ""
     old: Stack | None = None
     new: Stack | None = None
+    pid: int = 0
+    step: int = 0

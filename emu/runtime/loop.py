@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from emu.contracts.judge import kept_by_callee, name_of
 from emu.kernel import loop as kernel_loop
+from emu.kernel.table import Thread
 from emu.machine import Stop
 from emu.runtime.failures import Crash, Deadlock, Spent, Throw
 from emu.runtime.linking import TO
@@ -15,6 +16,7 @@ from emu.runtime.schedule import Runtime
 if TYPE_CHECKING:
     from emu.session import Session
 
+_THROWN, _CRASHED = 2 << 8, 11  # what wait4 tells of a program that has thrown, and of one that a fault has killed
 _LONGEST = 100  # instructions that a routine may need to resume a goroutine
 
 _REFUSALS = {
@@ -35,32 +37,65 @@ _BUILT_IN: dict[str, Callable[[Runtime], None]] = {
     "gosched0": lambda runtime: runtime.gosched0(),
     "park0": lambda runtime: runtime.park0(),
     "goexit0": lambda runtime: runtime.goexit0(),
+    "beforefork": lambda runtime: runtime.session.fork.before(),
+    "afterfork": lambda runtime: runtime.session.fork.after(),
+    "afterforkinchild": lambda runtime: runtime.session.fork.in_child(),
+    "lock_heap": lambda runtime: runtime.session.heap.lock(),
+    "unlock_heap": lambda runtime: runtime.session.heap.unlock(),
     "prewrite": _nothing,
     "save_gm": _nothing,
 }
 
 
 class Loop:
-    """Drives one session. ``until``: where the routine that is being called will go on, 0 if none is."""
+    """Drives one session. ``until``: where the routine that is being called will go on, 0 if none is.
+
+    The loop of the session that was run drives those of its forked children too: each handles the stops of its own.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session, self._process = session, session.process
         self._strides: dict[int, int] = {}
-        self._steps = 0
+        self._steps = self._last = 0
         self.until = 0
 
     @property
     def steps(self) -> int:
-        """Instructions executed so far."""
+        """Instructions executed so far in this session's process."""
         return self._steps + self._process.machine.recorder.steps
+
+    def restart(self) -> None:
+        """Count from here: what was executed before was so by the process that forked."""
+        self._steps = self.until = 0
 
     def run(self, steps: int) -> None:
         """Run until the session is finished, for at most ``steps`` instructions."""
-        last = self.steps + steps
+        self._last = self._session.steps + steps
         while not self._session.finished:
-            stop = self._next_stop(last)
+            self._turn()
+
+    def wait(self, waits_for: str, until: Callable[[], int | None]) -> None:
+        """In a gate: suspend the thread that is on the CPU until ``until`` gives a number; the others run meanwhile.
+
+        Raises Deadlock if that can never be.
+        """
+        thread = self._session.thread
+        thread.block(waits_for, until)
+        self._turn(to=thread)
+
+    def _turn(self, to: Thread | None = None) -> None:
+        """Run to the next stop and handle it; with ``to``, all stops until that thread is on the CPU again."""
+        session = self._session
+        while True:
+            stop = session.family.root.loop.next_stop()
+            if stop is not None and session.thread is to:
+                return
             if stop is not None:
-                self._stopped(stop)
+                session.family.sessions[session.thread.process].loop.stopped(stop)
+            if to is None:
+                return
+            if session.family.root.finished:
+                raise Deadlock(f"the program has ended; thread {to.tid} waits for {to.waits_for}")
 
     def crossing(self, routine: str) -> None:
         """The CPU stands at the entry of a routine: from here on the record is this crossing's."""
@@ -70,20 +105,20 @@ class Loop:
             recorder.clear()
             self._session.watch.begin(self._session, routine)
 
-    def _next_stop(self, last: int) -> Stop | None:
-        """Run to the next stop that is for the session; None if it is finished, or a goroutine was seen to go on."""
-        if self.until and self._session.watch is not None:
+    def next_stop(self) -> Stop | None:
+        """Run to the next stop that is for a session; None if it is finished, or a goroutine was seen to go on."""
+        session = self._session
+        if self.until and session.watch is not None:
             return self._follow(self.until)
-        outcome = kernel_loop.run(self._session.kernel, last - self.steps)
+        outcome = kernel_loop.run(session.kernel, self._last - session.steps, thread=session.thread)
         if outcome.kind == "deadlock":
             raise Deadlock("; ".join(outcome.waiting))
         if outcome.kind == "ended":
-            self._session.finished = True
+            session.finished = True
             return None
         if outcome.kind == "budget" or outcome.stop is None or outcome.thread is None:
             raise Spent(f"no end within the budget; at {self._place(self._process.role('pc'))}")
-        if outcome.thread.process is not self._process:
-            raise Crash(f"a forked process stopped at {self._place(outcome.stop.pc)}")
+        session.family.thread = outcome.thread
         return outcome.stop
 
     def _follow(self, until: int) -> Stop | None:
@@ -106,10 +141,25 @@ class Loop:
         here = self._place(self._process.role("pc"))
         raise Crash(f"a routine does not go on at {self._place(until)}; it is at {here}")
 
-    def _stopped(self, stop: Stop) -> None:
+    def stopped(self, stop: Stop) -> None:
+        """Handle a stop. Where a child of the program throws or crashes, it alone ends."""
+        session = self._session
+        task = session.thread.task
+        try:
+            self._act(stop)
+            if session.finished and task is not session.kernel.main.task:
+                session.kernel.end_task(task, 0)
+        except (Throw, Crash) as failure:
+            if failure.fatal or task is session.kernel.main.task:
+                failure.fatal = True
+                raise
+            session.family.deaths[task.pid] = failure
+            session.kernel.end_task(task, _THROWN if isinstance(failure, Throw) else _CRASHED)
+
+    def _act(self, stop: Stop) -> None:
         session, name = self._session, name_of(self._session.world, stop)
         if stop.kind != "exit":
-            raise Crash(f"{name} in {self._place(stop.pc)}, step {self.steps}")
+            raise Crash(f"{name} in {self._place(stop.pc)}, step {session.steps}")
         if name.startswith(TO):
             routine = name.removeprefix(TO)
             symbol = session.target.routines[routine]

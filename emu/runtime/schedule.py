@@ -73,6 +73,13 @@ class Runtime(ABC):
         fields.clear(made)
         return made
 
+    def new_stack(self, size: int, goroutine: Goroutine) -> Stack:
+        """Memory for a stack or segment, from the heap: that takes its lock."""
+        self.session.heap.lock()
+        stack = self.session.stacks.make(size, goroutine.name)
+        self.session.heap.unlock()
+        return stack
+
     # making goroutines
 
     def new(self, goroutine: Goroutine, arguments: tuple[int, ...]) -> None:

@@ -67,7 +67,7 @@ class Segmented(Runtime):
 
     def link(self, goroutine: Goroutine, size: int, args: int) -> Struct:
         """Make a segment and its Stktop; g is on it from now on."""
-        stack = self.session.stacks.make(size, goroutine.name)
+        stack = self.new_stack(size, goroutine)
         goroutine.stacks.append(stack)
         return self.fill_top(goroutine, stack.hi - self.layout.sizes["stktop"], args, size)
 
