@@ -119,3 +119,27 @@ def disassemble(arch: Arch, code: bytes, address: int) -> Iterator[tuple[int, by
     """Rows of (address, bytes, text in Capstone's words), up to the first bytes that are no instruction."""
     for at, size, name, operands in reader(arch).engine.disasm_lite(code, address):
         yield at, code[at - address : at - address + size], f"{name} {operands}".strip()
+
+
+def updates(arch: Arch, code: bytes, address: int) -> int:
+    """Bytes of memory that the instruction at ``address`` reads and then writes with nothing to hold them meanwhile.
+
+    0 for the others: those that only read or write, have a lock prefix, or exchange (which locks by itself).
+    ``code`` may go on after the instruction.
+    """
+    insn = next(reader(arch).engine.disasm(code, address, 1), None)
+    if arch.isa != "x86" or insn is None or insn.mnemonic == "xchg" or insn.prefix[0] == x86_const.X86_PREFIX_LOCK:
+        return 0
+    both = capstone.CS_AC_READ | capstone.CS_AC_WRITE
+    compares = insn.mnemonic.startswith("cmpxchg")  # of which Capstone says that it only reads
+    memory = (o for o in insn.operands if o.type == x86_const.X86_OP_MEM)
+    return next((o.size for o in memory if compares or o.access == both), 0)
+
+
+_EXCLUSIVES = {"ldrex": "load", "strex": "store", "clrex": "clear"}
+
+
+def exclusive(arch: Arch, code: bytes, address: int) -> str:
+    """What the instruction at ``address`` does with the exclusive monitor: ``load``, ``store``, ``clear`` or ""."""
+    insn = next(reader(arch).engine.disasm(code, address, 1), None)
+    return _EXCLUSIVES.get(insn.mnemonic[:5], "") if arch.isa == "arm" and insn is not None else ""

@@ -118,6 +118,11 @@ class Machine:
         """Take whole pages away: whoever touches them faults."""
         self._uc.mem_unmap(address, size)
 
+    def protect(self, address: int, size: int, *, touchable: bool) -> None:
+        """Let whole data pages be touched, or fault at the next guest instruction that does: it is not executed."""
+        protection = unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE if touchable else unicorn.UC_PROT_NONE
+        self._uc.mem_protect(address, size, protection)
+
     def read(self, address: int, size: int) -> bytes:
         """Guest memory; ValueError if it is not mapped."""
         try:
