@@ -115,6 +115,9 @@ HOOK_WORDS: Mapping[str, tuple[int, int]] = {"386": (1, 2), "amd64": (1, 2), "ar
 """Arch -> words below SP that a prologue uses when it calls its hook (Go 1.18 to 1.27): without a closure context to
 keep, and with one. On arm the context is put there either way."""
 
+HOOK_KEEPS: Mapping[str, tuple[str, ...]] = {"386": (), "amd64": (), "arm": ("ctxt",)}
+"""Arch -> roles that the runtime's own hooks leave alone, although a callee need not: what emitted prologues lose."""
+
 
 def _variant(register: str, hint: int, args: int, suffix: str) -> Call:
     """The amd64 entry of the C eras for these sizes: 48 bytes of arguments at most are in its name."""

@@ -30,10 +30,18 @@ class Result:
 
 
 def check(target: Target, names: Iterable[str] | None = None) -> Iterator[Result]:
-    """Judge the named rows of a target, all of them by default."""
+    """Judge the named rows of a target, all of them by default; in a binary also functions that are no rows.
+
+    Raises BadInput for a function without a stack check.
+    """
     for name in rows(target) if names is None else names:
         if name in EXPERIMENTS:
             for scene, found in EXPERIMENTS[name].run(target):
+                yield Result(target, name, scene, found)
+        elif name not in ROUTINES:
+            from emu.functions import check_function  # a binary's own function: only asked for by name
+
+            for scene, found in check_function(target, name):
                 yield Result(target, name, scene, found)
         elif target.routines.get(name) is None:
             yield Result(target, name, "", None)

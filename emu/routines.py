@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from arch.golang import VARIANTS
+from asm.hooks import ROUTINES as HOOKS
 from emu.contracts import growth as growth_contracts
+from emu.contracts import hooks as hook_contracts
 from emu.contracts import switch as switch_contracts
 from emu.contracts import syscalls as syscall_contracts
 from emu.contracts import systemstack as systemstack_contract
@@ -14,6 +16,7 @@ from emu.contracts.effect import Effect, Entry
 from emu.contracts.judge import Scene
 from emu.runtime.world import World
 from emu.scenes import growth as growth_scenes
+from emu.scenes import hooks as hook_scenes
 from emu.scenes import switch as switch_scenes
 from emu.scenes import syscalls as syscall_scenes
 from emu.scenes import systemstack as systemstack_scenes
@@ -45,4 +48,5 @@ ROUTINES: dict[str, Routine] = {
     "lessstack": Routine(growth_contracts.lessstack, growth_scenes.lessstack),
     "systemstack": Routine(systemstack_contract.systemstack, systemstack_scenes.systemstack),
     "rawVforkSyscall": Routine(syscall_contracts.vfork, syscall_scenes.vfork),
+    **{name: Routine(hook_contracts.of(request), hook_scenes.of(name)) for name, request in HOOKS.items()},
 }

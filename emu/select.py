@@ -26,12 +26,16 @@ def routine_names() -> list[str]:
 
 def routine_name(given: str) -> str:
     """The row's name for what a user typed: ``runtime.mcall`` is ``mcall``. Raises BadInput."""
-    name = given.removeprefix("runtime.").removeprefix("syscall.")
+    name = _short(given)
     if name in ROUTINES or name in EXPERIMENTS:
         return name
     near = difflib.get_close_matches(name, routine_names(), n=3)
     hint = f"; did you mean {' or '.join(near)}?" if near else "; `stackcarry list` shows what exists"
     raise BadInput(f"no routine {given!r}{hint}")
+
+
+def _short(given: str) -> str:
+    return given.removeprefix("runtime.").removeprefix("syscall.")
 
 
 def era_name(given: str) -> str:
@@ -64,12 +68,17 @@ def binary(path: str, wanted: Sequence[str] = ()) -> Target:
 def select(
     eras: Iterable[str], arch_names: Iterable[str], files: Iterable[str], routines: Iterable[str]
 ) -> list[tuple[Target, list[str]]]:
-    """Targets in order of era and arch, each with the rows to check; with ``files`` only those binaries."""
+    """Targets in order of era and arch, each with the rows to check; with ``files`` only those binaries.
+
+    ``routines`` may then be functions of theirs, too.
+    """
     wanted_arches = [arch_name(name) for name in arch_names]
     wanted_eras = [era_name(name) for name in eras]
-    names = [routine_name(name) for name in routines]
+    given, paths = list(routines), list(files)
+    functions = [name for name in given if paths and _short(name) not in routine_names()]
+    names = [routine_name(name) for name in given if name not in functions]
     chosen: list[Target] = []
-    for path in files:
+    for path in paths:
         found = binary(path, wanted_arches)
         if wanted_eras and found.era.name not in wanted_eras:
             raise BadInput(f"{path}: of era {found.era.name}; leave --era out")
@@ -80,7 +89,10 @@ def select(
             for era in golang.ERAS if era in wanted_eras or not wanted_eras
             for arch in arches.ARCHES if arch in wanted_arches or not wanted_arches
         ]
-    picked = [(target, [row for row in rows(target) if row in names or not names]) for target in chosen]
+    picked = []
+    for target in chosen:
+        kept = [row for row in rows(target) if row in names or not given]
+        picked.append((target, kept + [_code_name(target, function) for function in functions]))
     return [(target, kept) for target, kept in picked if kept]
 
 

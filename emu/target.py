@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import arch as arches
 from arch import golang
 from arch.golang import Era
 from arch.model import Arch
 from arch.stubs import VFORK_INPUTS
-from asm import goelf, source
+from asm import goelf, hooks, source
 from asm.assembler import assemble
 from asm.program import Program, Segment, Symbol
 from asm.statement import Statement
@@ -76,11 +76,20 @@ def _data(arch: Arch) -> tuple[tuple[Segment, ...], dict[str, int]]:
     return ((data, entry) if code else (data,)), addresses
 
 
-@lru_cache(maxsize=None)
+@cache
 def of_era(era_name: str, arch_name: str) -> Target:
     """Our own sources of an era, assembled. Raises KeyError for unknown names, AsmError for a broken source."""
     arch, era = arches.get(arch_name), golang.era(era_name)
     return of_statements(era, arch, source.load(era.name, arch.name))
+
+
+@cache
+def of_hooks(era_name: str, arch_name: str) -> Target:
+    """Our own sources of the runtime's hooks in front of stack checks. Raises KeyError, AsmError as `of_era`."""
+    arch, era = arches.get(arch_name), golang.era(era_name)
+    outside = gates(RUNTIME_GATES + OUTSIDE_GATES)
+    program = assemble(hooks.routines(arch), arch, base=CODE, names=era.names(arch), gates=outside)
+    return Target(arch, era, program, {name: program.symbols[name] for name in hooks.ROUTINES}, {})
 
 
 def of_statements(era: Era, arch: Arch, statements: Sequence[Statement]) -> Target:
@@ -108,8 +117,9 @@ def of_binary(path: str) -> Target:
     named = {name: address for name, address in found.items() if address is not None}
     program = replace(binary.program, gates={**named, **gates(OUTSIDE_GATES)})
     data = {"iscgo": program.symbols["runtime.iscgo"].address} if "runtime.iscgo" in program else {}
+    hooked = {name: program.symbols[f"runtime.{name}"] for name in hooks.ROUTINES if f"runtime.{name}" in program}
     return Target(
-        arch, era, program, binary.routines, data, binary.go, str(path), vfork_inputs=binary.vfork_inputs or 0
+        arch, era, program, {**binary.routines, **hooked}, data, binary.go, str(path), vfork_inputs=binary.vfork_inputs or 0
     )
 
 

@@ -76,10 +76,7 @@ def _hooked(w: World, function: Function, scene: Scene) -> Scene:
         facts["hook guard"] = w.g[field]
         grows = w.era.grows(w.arch, function.frame, w.process.role("sp"), w.g[field])
         w.g[field] = 0 if grows else w.arch.mask  # whoever compares this one decides the other way
-        _fill(w)
-        for number, name in enumerate(_vectors(w)):
-            facts[name] = poison(number * w.arch.word, w.arch.word)
-            w.process.machine.set_vector(name, facts[name])
+        facts.update(distinct(w))
 
     def meanwhile(w: World) -> None:
         if w.process.role("pc") == w.program.gates[function.hook]:
@@ -91,12 +88,22 @@ def _hooked(w: World, function: Function, scene: Scene) -> Scene:
     return Scene(scene.name, prepare, scene.answers, meanwhile, facts)
 
 
-def _fill(w: World) -> None:
-    """Values of their own for all registers that a callee may destroy: what it leaves there must not look like them."""
-    set_by_scene = {w.arch.roles.get(role, "") for role in ("sp", "pc", "flags", "link", "fp")}
-    free = set(w.arch.registers) - set_by_scene - kept_by_callee(w)
+def distinct(w: World) -> dict[str, int]:
+    """Give all registers that a callee may destroy values that it does not leave there; vector ones, too: all by name.
+
+    Those for arguments get numbers that fit a byte, because an argument may be no larger.
+    """
+    by_scene = {w.arch.roles.get(role, "") for role in ("sp", "pc", "flags", "link", "fp")}
+    free = [name for name in w.arch.registers if name not in by_scene | kept_by_callee(w)]
     values = {name: w.process.register_poison(name) ^ w.arch.mask >> 8 for name in free}
+    vectors = _vectors(w)
+    if vectors and w.arch.internal is not None:
+        values |= {name: number for number, name in enumerate(w.arch.internal.arguments, 0x21)}
     w.process.set_registers(values)
+    for number, name in enumerate(vectors, 0x41):
+        values[name] = number
+        w.process.machine.set_vector(name, number)
+    return values
 
 
 def _vectors(w: World) -> tuple[str, ...]:
