@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import unicorn
 from unicorn.unicorn_py3.unicorn import uclib
@@ -29,8 +28,7 @@ _hook_add.restype = ctypes.c_int
 _lib.uc_emu_stop.argtypes = (ctypes.c_void_p,)
 
 
-@dataclass(frozen=True)
-class Access:
+class Access(NamedTuple):
     """One memory access: ``step`` counts instructions from 0; ``size`` in bytes.
 
     ``value`` is what a write stored, 0 for a read.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from arch.golang import Era
 from arch.habits import Habits
@@ -16,8 +17,7 @@ from arch.model import Arch
 from asm.program import Program
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A register (by name) or ``size`` bytes of memory. ``name`` is how it is shown (``g.sched.sp``)."""
 
     name: str
@@ -26,8 +26,7 @@ class Place:
     size: int = 0
 
 
-@dataclass(frozen=True)
-class Carry:
+class Carry(NamedTuple):
     """A value that must be at ``place`` when a moment comes; ``role`` and ``source`` say what it is.
 
     ``low`` <= value <= ``value`` is accepted when ``low`` is given (a depth that is the callee's choice);
@@ -42,8 +41,7 @@ class Carry:
     mask: int | None = None
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """Memory a routine may write besides what it must: ``size`` bytes from ``address``."""
 
     address: int
@@ -51,8 +49,7 @@ class Span:
     why: str
 
 
-@dataclass(frozen=True)
-class Moment:
+class Moment(NamedTuple):
     """A point where Python looks: control reaches ``stop``, and every carry holds there.
 
     ``stop``: a gate's name, ``trap`` (a system call), ``abort`` or ``fault:ADDRESS`` (hex). A gate that comes
@@ -66,8 +63,7 @@ class Moment:
     comes_back: bool = True
 
 
-@dataclass(frozen=True)
-class Effect:
+class Effect(NamedTuple):
     """The whole effect of a routine: its moments in order, and what it may write on the way.
 
     Memory places of the carries may be written too, whatever the moment. ``hole`` says why an outcome that

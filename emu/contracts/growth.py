@@ -7,7 +7,6 @@ on g0's stack; what is told, and where it is written, is in `arch.habits`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from emu.contracts.effect import Carry, Effect, Entry, Moment, Place, Span, carry, mirrored
 from emu.contracts.switch import runs
@@ -32,7 +31,7 @@ def variant(name: str) -> Callable[[Entry], Effect]:
         sizes = [carry("sizes", f"what {name} is passed", both, _both_sizes(kind, e.role("result")))]
         effect = _split(e, 0 if name.endswith("_noctxt") else e.role("ctxt"), sizes, sizes_first=True)
         below = Span(e.sp - e.arch.word, e.arch.word, "a word on f's stack, for the number of words")
-        return replace(effect, may_write=(*effect.may_write, below) if not e.has("gobuf.ctxt") else effect.may_write)
+        return effect if e.has("gobuf.ctxt") else effect._replace(may_write=(*effect.may_write, below))
 
     return contract
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from emu.contracts.effect import Effect, Entry, Moment, Place
 from emu.machine import Stop
@@ -13,8 +14,7 @@ from emu.runtime.world import World
 STEPS = 200  # budget of a routine alone, in instructions
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """One judged fact. ``step``: instructions executed when it was settled; ``hole``: what the era lets through."""
 
     name: str
