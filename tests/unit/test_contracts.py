@@ -7,7 +7,6 @@ in a register, and go on at ``resumed`` with it. Its variants differ from it in 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from assembled import ARCHES, target
@@ -18,6 +17,7 @@ from emu.runtime.world import World
 
 each = pytest.mark.parametrize("arch", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ARCHES])
 CONTEXT = 42
+Carries = tuple[Carry, ...]
 
 # Lines by name, in order. `save` and `keep` come after `context` and `zero`, which use no memory.
 LEAVE = {
@@ -59,17 +59,26 @@ LEAVE = {
 
 def _contract(e: Entry) -> Effect:
     g = e.word(e.argument_at(0))
-    depth = Carry("SP", "SP at entry", e.register("sp"), e.sp, low=e.sp - 4 * e.arch.word)
+    lowest = e.sp - 4 * e.arch.word
     flag = 1 << e.arch.flag_bits["Z"]
     at_fn = (
         carry("caller's SP", "SP at entry", e.at(g, "g.sched.sp", "g"), e.sp),
         carry("context", "42", e.register("ctxt"), CONTEXT),
-        replace(depth, value=e.sp - e.pushed),
+        Carry("SP", "SP at entry", e.register("sp"), e.sp - e.pushed, low=lowest),
         Carry("flag Z", "set", Place("flag Z", e.arch.roles["flags"]), flag, mask=flag),
     )
     other = Span(e.facts["other"], e.layout.sizes["g"], "a struct that the routine may use")
-    call = Span(e.sp - 4 * e.arch.word, 4 * e.arch.word, "the call of fn")
+    call = Span(lowest, 4 * e.arch.word, "the call of fn")
+    depth = Carry("SP", "SP at entry", e.register("sp"), e.sp, low=lowest)
     return Effect((Moment("fn", at_fn), Moment("resumed", (depth,))), (other, call))
+
+
+def _more(e: Entry, at_fn: Carries, at_end: Carries, spoils: tuple[str, ...] | None = None) -> Effect:
+    """The contract, with more that is carried."""
+    effect = _contract(e)
+    first, second = effect.moments
+    moments = (Moment("fn", (*first.carries, *at_fn), spoils), Moment("resumed", (*second.carries, *at_end)))
+    return Effect(moments, effect.may_write)
 
 
 def _checks(arch: str, contract: Callable[[Entry], Effect] = _contract, **changed: str) -> list[Check]:
@@ -190,17 +199,12 @@ def test_guard_words_that_a_contract_carries_are_its_own_business(arch: str) -> 
     )
 
     def seven(e: Entry) -> Effect:
-        effect = _contract(e)
-        first, second = effect.moments
-        lowered = carry("guard", "7", e.at(e.facts["other"], "g.stackguard0", "other"), 7)
-        return replace(effect, moments=(first, replace(second, carries=(*second.carries, lowered))))
+        return _more(e, (), (carry("guard", "7", e.at(e.facts["other"], "g.stackguard0", "other"), 7),))
 
     def same(e: Entry) -> Effect:
-        effect = _contract(e)
-        first, second = effect.moments
         other = e.facts["other"]
         kept = carry("guard", "at entry", e.at(other, "g.stackguard0", "other"), e.field(other, "g.stackguard0"))
-        return replace(effect, moments=(first, replace(second, carries=(*second.carries, kept))))
+        return _more(e, (), (kept,))
 
     assert _failed(arch, seven, extra=store) == []
     assert _failed(arch, seven) == ["guard → other.stackguard0 at resumed"]
@@ -217,15 +221,7 @@ KEPT = {
 
 
 def _with_context(spoils: tuple[str, ...] | None) -> Callable[[Entry], Effect]:
-    def contract(e: Entry) -> Effect:
-        effect = _contract(e)
-        first, second = effect.moments
-        context = carry("context", "42", e.register("ctxt"), CONTEXT)
-        return replace(effect, moments=(
-            replace(first, spoils=spoils), replace(second, carries=(*second.carries, context)),
-        ))
-
-    return contract
+    return lambda e: _more(e, (), (carry("context", "42", e.register("ctxt"), CONTEXT),), spoils)
 
 
 @each
@@ -244,10 +240,7 @@ def test_register_survives_a_callee_that_spoils_only_others(arch: str) -> None:
 @pytest.mark.amd64
 def test_vector_register() -> None:
     def contract(e: Entry) -> Effect:
-        effect = _contract(e)
-        first, second = effect.moments
-        zero = carry("zero", "0", Place("zero register", "xmm15"), 0)
-        return replace(effect, moments=(replace(first, carries=(*first.carries, zero)), second))
+        return _more(e, (carry("zero", "0", Place("zero register", "xmm15"), 0),), ())
 
     assert _failed("amd64", contract) == []
     assert _failed("amd64", contract, extra="movq xmm15, rax") == ["zero → zero register at fn"]
