@@ -35,7 +35,7 @@ class Function:
 
     ``pointers``: slots, and ``argument_pointers``: arguments, that hold pointers: whoever moves the stack adjusts
     these and no others. ``ctxt``: it reads its closure context. ``nosplit``: it has no stack check. ``copyable``:
-    its frame may be moved (in 2014 a frame of C code may not).
+    its frame may be moved (in 2014 a frame of C code may not). ``locals``: names of slots, for those who tell of them.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Function:
     ctxt: bool = False
     nosplit: bool = False
     copyable: bool = True
+    locals: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,13 +124,15 @@ def _macros(era: str, arch: str, isa: str) -> list[Statement]:
 def build(
     functions: Iterable[Function], era: Era, arch: Arch, habits: Habits, entries: Mapping[str, int],
     *, base: int, values_at: int, gates_at: int, hook: Hook | None = None,
+    names: Mapping[str, int] | None = None,
 ) -> Guests:
     """Assemble functions at ``base``, their func values at ``values_at``, gates from ``gates_at`` on.
 
     ``hook``: what every function with a stack check calls first: a function, a gate, or one of the runtime's own, which
     is then assembled beside them.
     ``entries``: name -> address of the runtime's routines (``mcall``, ``morestack`` …). Bodies may invoke
-    `LEAVES` beside each other; ``SYS_write`` is a system call's number, ``value.f`` the address of f's func value.
+    `LEAVES` beside each other; ``SYS_write`` is a system call's number, ``value.f`` the address of f's func value;
+    ``names`` are more numbers for them.
     Raises AsmError, and ValueError for a function that is given twice or has the name of a routine.
     """
     leaves = [_switches(era, arch, habits, name, fn) for name, fn in LEAVES.items()]
@@ -143,12 +146,13 @@ def build(
         used.add(hook.name)
     own = hooks.routines(arch) if hook and hook.name in hooks.ROUTINES else []
     known = {*table, *entries, *LEAVES.values(), *(hooks.ROUTINES if own else ())}
-    names = [*LEAVES.values(), *sorted(used - known)]
-    gates = {name: gates_at + index * _STEP for index, name in enumerate(names)}
+    waiting = [*LEAVES.values(), *sorted(used - known)]
+    gates = {name: gates_at + index * _STEP for index, name in enumerate(waiting)}
     values = {name: values_at + index * arch.word for index, name in enumerate((*table, *gates))}
     program = assemble(
         [*_statements(table.values(), era, arch, habits, hook), *own], arch, base=base, gates={**entries, **gates},
-        names=era.names(arch) | {f"value.{n}": a for n, a in values.items()} | _numbers(table.values(), arch),
+        names=era.names(arch) | {f"value.{n}": a for n, a in values.items()} | _numbers(table.values(), arch)
+        | dict(names or {}),
     )
     found = {**{name: symbol.address for name, symbol in program.symbols.items()}, **gates}
     image = b"".join(arch.pack(found[name]) for name in values)

@@ -61,6 +61,34 @@
     mov eax, dword ptr [eax + \offset]
 .endm
 
+.macro int_at offset                            // acc = C int that is offset bytes above acc
+    mov eax, dword ptr [eax + \offset]
+.endm
+
+.macro set_word_at slot, offset                 // word that is offset bytes above slot's value = acc
+    mov ecx, dword ptr [esp + \slot * 4]
+    mov dword ptr [ecx + \offset], eax
+.endm
+
+.macro set_half_at slot, offset                 // the same for two bytes
+    mov ecx, dword ptr [esp + \slot * 4]
+    mov word ptr [ecx + \offset], ax
+.endm
+
+.macro running                                  // acc = g, in eras that keep it beside the thread's words
+    mov eax, dword ptr gs:[0]
+    mov eax, dword ptr [eax + TLS.g]
+.endm
+
+.macro spin_lock offset                         // wait for 0 in the 4 bytes that are offset bytes above acc; make it 1
+    mov ecx, eax
+    mov edx, 1
+.spin:
+    mov eax, 0
+    lock cmpxchg dword ptr [ecx + \offset], edx
+    jne .spin
+.endm
+
 .macro context offset                           // acc = word of the closure context, as the body begins
     mov eax, dword ptr [edx + \offset]
 .endm
@@ -83,6 +111,11 @@
     jne \label
 .endm
 
+.macro unless_above slot, label                 // to label if acc is not above slot, both signed
+    cmp eax, dword ptr [esp + \slot * 4]
+    jle \label
+.endm
+
 .macro goto label
     jmp \label
 .endm
@@ -95,6 +128,9 @@
     mov edx, eax
     mov ecx, dword ptr [edx]
     call ecx
+.endm
+
+.macro reload_g                                 // after a stub of the stack ABI: g is in no register
 .endm
 
 .macro switch_to fn                             // leave the goroutine: fn(g) runs on g0's stack. Uses slot 0

@@ -75,6 +75,33 @@
     mov rax, qword ptr [rax + \offset]
 .endm
 
+.macro int_at offset                            // acc = C int that is offset bytes above acc
+    movsxd rax, dword ptr [rax + \offset]
+.endm
+
+.macro set_word_at slot, offset                 // word that is offset bytes above slot's value = acc
+    mov rcx, qword ptr [rsp + \slot * 8]
+    mov qword ptr [rcx + \offset], rax
+.endm
+
+.macro set_half_at slot, offset                 // the same for two bytes
+    mov rcx, qword ptr [rsp + \slot * 8]
+    mov word ptr [rcx + \offset], ax
+.endm
+
+.macro running                                  // acc = g, in eras that keep it beside the thread's words
+    mov rax, qword ptr fs:[TLS.g]
+.endm
+
+.macro spin_lock offset                         // wait for 0 in the 4 bytes that are offset bytes above acc; make it 1
+    mov rcx, rax
+    mov edx, 1
+.spin:
+    mov eax, 0
+    lock cmpxchg dword ptr [rcx + \offset], edx
+    jne .spin
+.endm
+
 .macro context offset                           // acc = word of the closure context, as the body begins
     mov rax, qword ptr [rdx + \offset]
 .endm
@@ -97,6 +124,11 @@
     jne \label
 .endm
 
+.macro unless_above slot, label                 // to label if acc is not above slot, both signed
+    cmp rax, qword ptr [rsp + \slot * 8]
+    jle \label
+.endm
+
 .macro goto label
     jmp \label
 .endm
@@ -109,6 +141,10 @@
     mov rdx, rax
     mov rcx, qword ptr [rdx]
     call rcx
+.endm
+
+.macro reload_g                                 // after a stub of the stack ABI, which does not keep g in r14; it counts since 2021
+    mov r14, qword ptr fs:[TLS.g]
 .endm
 
 .macro switch_to fn                             // leave the goroutine: fn(g) runs on g0's stack. Uses slot 0

@@ -71,6 +71,36 @@
     ldr r0, [r0, #\offset]
 .endm
 
+.macro int_at offset                            // acc = C int that is offset bytes above acc
+    ldr r0, [r0, #\offset]
+.endm
+
+.macro set_word_at slot, offset                 // word that is offset bytes above slot's value = acc
+    ldr r1, [sp, #\slot * 4 + 4]
+    str r0, [r1, #\offset]
+.endm
+
+.macro set_half_at slot, offset                 // the same for two bytes
+    ldr r1, [sp, #\slot * 4 + 4]
+    strh r0, [r1, #\offset]
+.endm
+
+.macro running                                  // acc = g
+    mov r0, r10
+.endm
+
+.macro spin_lock offset                         // wait for 0 in the 4 bytes that are offset bytes above acc; make it 1
+    add r1, r0, #\offset
+    mov r11, #1
+.spin:
+    ldrex r0, [r1]
+    cmp r0, #0
+    bne .spin
+    strex r2, r11, [r1]
+    cmp r2, #0
+    bne .spin
+.endm
+
 .macro context offset                           // acc = word of the closure context, as the body begins
     ldr r0, [r7, #\offset]
 .endm
@@ -96,6 +126,12 @@
     bne \label
 .endm
 
+.macro unless_above slot, label                 // to label if acc is not above slot, both signed
+    ldr r11, [sp, #\slot * 4 + 4]
+    cmp r0, r11
+    ble \label
+.endm
+
 .macro goto label
     b \label
 .endm
@@ -108,6 +144,9 @@
     mov r7, r0
     ldr r1, [r7]
     blx r1
+.endm
+
+.macro reload_g                                 // after a stub of the stack ABI: g was in r10 all the time
 .endm
 
 .macro switch_to fn                             // leave the goroutine: fn(g) runs on g0's stack. Uses slot 0
