@@ -7,7 +7,10 @@ from importlib import import_module
 from emu.cases.model import Case
 
 # In the order in which they are best read: the first three need no exploring of interleavings.
-_HOMES: dict[str, str] = {}
+_HOMES: dict[str, str] = {
+    "fork-guard": "emu.cases.fork_guard",
+    "vfork-frame": "emu.cases.vfork_frame",
+}
 
 
 def names() -> list[str]:

@@ -125,6 +125,8 @@ class Runtime(ABC):
 
     def schedule(self) -> None:
         """Resume the goroutine that the policy chooses; end the session when none is left."""
+        if "locks" in self.facts.keeps_running and fields.get(self.m, "locks"):
+            raise Throw("schedule: holding locks")
         if not self.queue:
             waiting = [g.name for g in self.session.goroutines if g.status is Status.WAITING]
             if waiting:
