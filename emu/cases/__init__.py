@@ -10,6 +10,7 @@ from emu.cases.model import Case
 _HOMES: dict[str, str] = {
     "fork-guard": "emu.cases.fork_guard",
     "vfork-frame": "emu.cases.vfork_frame",
+    "maymorestack": "emu.cases.maymorestack",
 }
 
 

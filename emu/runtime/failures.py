@@ -4,9 +4,13 @@ from __future__ import annotations
 
 
 class Failure(RuntimeError):
-    """A session that cannot go on; the message says why and where. ``fatal``: not only a child of it."""
+    """A session that cannot go on; the message says why and where.
+
+    ``fatal``: not only a child of it. ``sp``, ``step``: of the thread that it happened to, and when.
+    """
 
     fatal = False
+    sp = step = 0
 
 
 class Throw(Failure):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from arch.runtimes import RUNTIMES
+from asm.guests import Function
 from emu.runtime import fields
 from emu.runtime.failures import Throw
 
@@ -12,6 +14,23 @@ if TYPE_CHECKING:
     from emu.session import Session
 
 EVERY_SIGNAL = (1 << 64) - 1
+_C_FRAME = 64  # words: more than is left where a caller's check has just passed
+
+
+def hooks(era: str) -> tuple[Function, ...]:
+    """What guests call around a fork, as the era has it: in 2014 the first has a stack check."""
+    facts = RUNTIMES[era].fork
+    if facts is None:
+        return ()
+    names = {"before_fork": "beforefork", "after_fork": "afterfork"}
+    if facts.masks:
+        names["after_fork_in_child"] = "afterforkinchild"
+    body = "code {0}; constant value.{0}; put 0; invoke systemstack" if facts.on_g0 else "invoke {0}"
+    before = {} if facts.masks else {"before_fork": _C_FRAME}
+    return tuple(
+        Function(name, body.format(gate), slots=before.get(name, 1), nosplit=name not in before)
+        for name, gate in names.items()
+    )
 
 
 class Fork:

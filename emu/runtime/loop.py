@@ -40,6 +40,7 @@ _BUILT_IN: dict[str, Callable[[Runtime], None]] = {
     "beforefork": lambda runtime: runtime.session.fork.before(),
     "afterfork": lambda runtime: runtime.session.fork.after(),
     "afterforkinchild": lambda runtime: runtime.session.fork.in_child(),
+    "preemptone": lambda runtime: runtime.preempt(runtime.current()),
     "lock_heap": lambda runtime: runtime.session.heap.lock(),
     "unlock_heap": lambda runtime: runtime.session.heap.unlock(),
     "prewrite": _nothing,
@@ -150,10 +151,15 @@ class Loop:
             if session.finished and task is not session.kernel.main.task:
                 session.kernel.end_task(task, 0)
         except (Throw, Crash) as failure:
-            if failure.fatal or task is session.kernel.main.task:
+            if failure.fatal:
+                raise
+            failure.sp, failure.step = self._process.role("sp"), session.steps
+            if task is session.kernel.main.task:
                 failure.fatal = True
                 raise
             session.family.deaths[task.pid] = failure
+            if isinstance(failure, Throw):
+                session.kernel.output[2] += f"fatal error: {failure}\n".encode()
             session.kernel.end_task(task, _THROWN if isinstance(failure, Throw) else _CRASHED)
 
     def _act(self, stop: Stop) -> None:
