@@ -62,6 +62,11 @@ def routines(arch: Arch) -> list[Statement]:
     return list(_listed(arch.name, arch.isa)[1])
 
 
+def text(arch: Arch, hook: Hook, ctxt: bool) -> list[str]:
+    """The instructions of a call of ``hook``; ``ctxt``: in a function that uses its closure context."""
+    return [line.text for line in source.parse(hook.call(ctxt), hook.name, arch, macros=macros(arch))]
+
+
 def exist(era: Era) -> bool:
     """Whether prologues of the era can have a hook."""
     return bool(era.guards.poison_min)

@@ -119,7 +119,8 @@ def of_binary(path: str) -> Target:
     data = {"iscgo": program.symbols["runtime.iscgo"].address} if "runtime.iscgo" in program else {}
     hooked = {name: program.symbols[f"runtime.{name}"] for name in hooks.ROUTINES if f"runtime.{name}" in program}
     return Target(
-        arch, era, program, {**binary.routines, **hooked}, data, binary.go, str(path), vfork_inputs=binary.vfork_inputs or 0
+        arch, era, program, {**binary.routines, **hooked}, data, binary.go, str(path),
+        vfork_inputs=binary.vfork_inputs or 0,
     )
 
 

@@ -17,7 +17,8 @@ from asm import hooks
 from asm import prologue as source
 from asm.assembler import assemble
 from asm.hooks import Hook
-from emu.contracts.judge import Scene, kept_by_callee
+from emu.contracts import prologue as contract
+from emu.contracts.judge import Check, Scene, judge, kept_by_callee
 from emu.contracts.prologue import Function
 from emu.process import poison
 from emu.runtime.world import World
@@ -60,6 +61,14 @@ def world(era_name: str, arch_name: str, intended: bool) -> World:
     statements = hooks.statements(text(era, arch, listed, intended), "hooked", era, arch)
     program = assemble(statements, arch, base=CODE, names=era.names(arch), gates=gates(names))
     return plain.world_of(Target(arch, era, program, dict(program.symbols), {}))
+
+
+def judged(era_name: str, arch_name: str, intended: bool) -> Iterator[tuple[str, list[Check]]]:
+    """Every function of `functions` in every scene, by its contract: (which one in which, its checks)."""
+    w = world(era_name, arch_name, intended)
+    for function in functions(w.era, w.arch):
+        for scene in scenes(w, function):
+            yield f"{function.name}, {scene.name}", judge(w, scene, contract.of(function))
 
 
 def scenes(w: World, function: Function) -> Iterator[Scene]:
