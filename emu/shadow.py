@@ -98,7 +98,7 @@ class Shadow:
             self.stale.append(Stale(bad[0], len(bad), self._touch(thread, step), self._touch(writer, when)))
 
     def _is_stale(self, address: int, reader: Thread) -> bool:
-        """Whether a byte of a stack was written last by a child that ``reader`` had lent it to, or by that one's child."""
+        """Whether a byte of a stack was written last by a child that ``reader`` had lent it to, or by its child."""
         child = self._wrote.get(address, (reader, 0))[0]
         while child is not reader and child.lender is not None:
             if child.lender is reader:

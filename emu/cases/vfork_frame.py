@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from arch.linux import O_CLOEXEC, SIGCHLD, Clone, Errno
@@ -9,7 +10,9 @@ from arch.model import Arch
 from asm.compiler import compile_text
 from emu.backport import with_vfork
 from emu.cases.model import Case, Variant, Verdict
+from emu.kernel import Task
 from emu.runtime.failures import Failure
+from emu.runtime.goroutine import Goroutine
 from emu.session import Session
 from emu.shadow import Shadow
 from emu.slots import told
@@ -68,6 +71,9 @@ func forkExecPipe() (r, w, err):
     r = pair[0]
     w = pair[1]
     var pair[8]
+
+nosplit noinline func AfterForkInChild():
+    afterforkinchild()
 """
 
 _TO_THE_FORK = f"""
@@ -83,7 +89,7 @@ _CLONE = """
     r1, err1 = rawVforkSyscall(SYS_clone, flags)
 """
 _CHILD = """
-    afterforkinchild()
+    AfterForkInChild()
     unless mapped goto .mapped
     RawSyscall(SYS_close, p1, 0, 0)
     _, _, err1 = RawSyscall(SYS_read, p0, &err2, word)
@@ -205,8 +211,11 @@ def judge(session: Session) -> Verdict:
         if wrong and not breaks:
             breaks, step = f"{wrong[0][0]} ({scenario.name})", looked + wrong[0][1]
         findings += [f"{scenario.name}: {what}" for what, _ in wrong[0 if findings or not breaks else 1 :]]
-        findings += [f"{scenario.name}: the child was the last to write {count} bytes of the stack; its parent "
-                     f"reads {sum(stale.size for stale in shadow.stale)} of them" for count in shadow.left.values()]
+        read = sum(stale.size for stale in shadow.stale)
+        findings += [
+            f"{scenario.name}: the child was the last to write {count} bytes of the stack; its parent reads {read} of them"
+            for count in shadow.left.values()
+        ]
         looked += shadow.steps
     return Verdict(breaks, step, looked, findings=tuple(findings))
 
@@ -218,23 +227,33 @@ def _start(session: Session, scenario: Scenario) -> tuple[list[tuple[str, int]],
     at = next(region.address for region in process.regions if region.name == "arguments")
     process.write(at, session.arch.pack(at + 2 * word) + session.arch.pack(0) + scenario.path.encode() + b"\0")
     kernel.program("/bin/true")(lambda _task: 7)
-    kernel.main.task.files.most = scenario.files
+    main = kernel.main.task
+    main.files.most = scenario.files
     if scenario.refused:
         kernel.syscall("clone")(lambda _thread: -Errno.EAGAIN)
     shadow = Shadow(kernel, process)
     goroutine = session.go("forkExec", at + 2 * word, at, scenario.maps, stack=8192)
-    wrong: list[tuple[str, int]] = []
+    failure = ""
     try:
         session.run()
-        pid, err, status = goroutine.results
-        if (bool(pid), err, status) != (scenario.started, scenario.err, scenario.status):
-            wrong.append((f"forkExec returns pid {pid}, error {err}, status {status:#x}", shadow.steps))
-        if (kept := sorted(kernel.main.task.files.slots)) != [0, 1, 2]:
-            wrong.append((f"the parent is left with the descriptors {kept}", shadow.steps))
-    except Failure as failure:
-        wrong.append((str(failure), shadow.steps))
+    except Failure as found:
+        failure = str(found)
+    steps = shadow.steps
     shadow.close()
-    return [(told(session, stale), stale.reader.step) for stale in shadow.stale] + wrong, shadow
+    wrong = [(told(session, stale), stale.reader.step) for stale in shadow.stale]
+    return [*wrong, *((what, steps) for what in ([failure] if failure else _unlike(scenario, goroutine, main)))], shadow
+
+
+def _unlike(scenario: Scenario, goroutine: Goroutine, main: Task) -> Iterator[str]:
+    """What came out otherwise than it should."""
+    if main.status is not None:
+        yield f"the parent ends like its child, status {main.status:#x}"
+        return
+    pid, err, status = goroutine.results
+    if (bool(pid), err, status) != (scenario.started, scenario.err, scenario.status):
+        yield f"forkExec returns pid {pid}, error {err}, status {status:#x}"
+    if (kept := sorted(main.files.slots)) != [0, 1, 2]:
+        yield f"the parent is left with the descriptors {kept}"
 
 
 _ALL = ("386", "amd64", "arm")
