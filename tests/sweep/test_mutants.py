@@ -97,7 +97,7 @@ def test_a_blind_contract_lets_a_change_survive(monkeypatch: pytest.MonkeyPatch)
         seen = tuple(item for item in last.carries if item.place.name != "buf.sp")
         unseen = [item.place for item in last.carries if item not in seen]
         room = tuple(Span(place.address, place.size, "not looked at") for place in unseen if place.address)
-        return replace(effect, moments=(*effect.moments[:-1], replace(last, carries=seen)), may_write=room)
+        return effect._replace(moments=(*effect.moments[:-1], last._replace(carries=seen)), may_write=room)
 
     assert not _survivors_of_gosave()
     monkeypatch.setitem(ROUTINES, "gosave", replace(gosave, contract=blind))
