@@ -11,6 +11,7 @@ _HOMES: dict[str, str] = {
     "fork-guard": "emu.cases.fork_guard",
     "vfork-frame": "emu.cases.vfork_frame",
     "maymorestack": "emu.cases.maymorestack",
+    "gc-triple": "emu.cases.gc_triple",
 }
 
 
