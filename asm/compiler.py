@@ -10,7 +10,8 @@ arguments or results; ``&x``, the address of a local; ``x[i]``, its i-th C int; 
 
 As a compiler that knows nothing of system calls that return twice, it follows the flow of control: a local has a
 slot from where it is set to its last use, and whoever comes later may have the slot. ``reuse`` off gives every local a
-slot of its own. A function that is called from one place is merged into its caller, unless it is ``noinline``.
+slot of its own. A function that is called from one place is merged into its caller, unless it is ``noinline`` or the
+text's first.
 """
 
 from __future__ import annotations
@@ -24,17 +25,19 @@ from asm.guests import Function
 from asm.statement import AsmError
 
 _HEAD = re.compile(r"((?:(?:noinline|nosplit)\s+)*)func (\w+)\(([\w, ]*)\)(?:\s+\(([\w, ]*)\))?:")
+_OPERAND = r"(?:-?\d\w*|&?[A-Za-z_][\w.]*(?:\[\d+\])?)"
 _FORMS = {
     "label": re.compile(r"(?P<label>\.\w+):"),
     "goto": re.compile(r"goto (?P<label>\.\w+)"),
-    "if": re.compile(r"if (?P<a>\S+) goto (?P<label>\.\w+)"),
-    "unless": re.compile(r"unless (?P<a>\S+) goto (?P<label>\.\w+)"),
+    "if": re.compile(rf"if (?P<a>{_OPERAND}) goto (?P<label>\.\w+)"),
+    "unless": re.compile(rf"unless (?P<a>{_OPERAND}) goto (?P<label>\.\w+)"),
     "return": re.compile(r"return"),
     "var": re.compile(r"var (?P<x>\w+)\[(?P<a>\d+)\]"),
-    "call": re.compile(r"(?:(?P<x>[\w, ]+?)\s*=\s*)?(?P<label>[A-Za-z_]\w*)\((?P<a>[^()]*)\)"),
-    "plus": re.compile(r"(?P<x>\w+)\s*=\s*(?P<a>\S+)\s*\+\s*(?P<b>\S+)"),
-    "set": re.compile(r"(?P<x>\w+)\s*=\s*(?P<a>\S+)"),
+    "call": re.compile(rf"(?:(?P<x>[\w, ]+?)\s*=\s*)?(?P<label>[A-Za-z_]\w*)\((?P<a>{_OPERAND}(?:, *{_OPERAND})*)?\)"),
+    "plus": re.compile(rf"(?P<x>\w+)\s*=\s*(?P<a>{_OPERAND})\s*\+\s*(?P<b>{_OPERAND})"),
+    "set": re.compile(rf"(?P<x>\w+)\s*=\s*(?P<a>{_OPERAND})"),
 }
+_JUMPS = ("goto", "if", "unless")
 _BASE = re.compile(r"&?([A-Za-z_][\w.]*)(?:\[\d+\])?")
 
 
@@ -117,11 +120,12 @@ def _statement(line: str) -> _Op | None:
 
 
 def _merged(sources: Mapping[str, _Source]) -> list[str]:
-    """The functions that are called from one place (another function) and not marked."""
+    """The functions that are called from one place, and that nothing keeps whole."""
+    first = next(iter(sources), "")
     calls = [name for source in sources.values() for name in _called(source)]
     return [
         name for name, source in sources.items()
-        if calls.count(name) == 1 and "noinline" not in source.marks and name not in _called(source)
+        if calls.count(name) == 1 and "noinline" not in source.marks and name not in (first, *_called(source))
     ]
 
 
@@ -146,6 +150,8 @@ def _inline(ops: Iterable[_Op], callee: _Source) -> Iterator[_Op]:
         if op.kind != "call" or op.label != callee.name:
             yield op
             continue
+        if len(op.operands) != len(callee.arguments) or len(op.sets) not in (0, len(callee.results)):
+            raise AsmError(callee.name, 0, f"called with {len(op.operands)} arguments for {len(op.sets)} results")
         for name, operand in zip(callee.arguments, op.operands, strict=True):
             yield _Op("set", (own(name),), (operand,))
         for inner in callee.ops:
@@ -183,6 +189,9 @@ class _Frame:
     def _live(self) -> list[set[str]]:
         """For each statement the locals whose value is needed after it."""
         labels = {op.label: index for index, op in enumerate(self._ops) if op.kind == "label"}
+        for op in self._ops:
+            if op.kind in _JUMPS and op.label not in labels:
+                raise AsmError(self._source.name, 0, f"there is no label {op.label}")
         after: list[set[str]] = [set() for _ in self._ops]
         before: list[set[str]] = [set() for _ in (*self._ops, None)]
         changed = True
@@ -191,7 +200,7 @@ class _Frame:
             for index in reversed(range(len(self._ops))):
                 op = self._ops[index]
                 after[index] = set() if op.kind == "goto" else set(before[index + 1])
-                if op.kind in ("goto", "if", "unless"):
+                if op.kind in _JUMPS:
                     after[index] |= before[labels[op.label]]
                 uses = {name for operand in op.operands if (name := self._local(operand))}
                 needed = after[index] - set(op.sets) | uses

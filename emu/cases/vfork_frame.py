@@ -213,7 +213,7 @@ def judge(session: Session) -> Verdict:
         findings += [f"{scenario.name}: {what}" for what, _ in wrong[0 if findings or not breaks else 1 :]]
         read = sum(stale.size for stale in shadow.stale)
         findings += [
-            f"{scenario.name}: the child was the last to write {count} bytes of the stack; its parent reads {read} of them"
+            f"{scenario.name}: the child wrote {count} bytes of the stack last; its parent reads {read} of them"
             for count in shadow.left.values()
         ]
         looked += shadow.steps
