@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from click.testing import CliRunner
 
 import arch as arches
 from arch.habits import habits
@@ -16,13 +17,14 @@ from emu import target
 from emu.cases import fork_guard
 from emu.cases.fork_guard import ALL, CASE, SCENES, Linking, Scene, guests, look
 from emu.cases.model import Verdict
+from emu.cli import cli
 from emu.runtime.contiguous import Contiguous
 from emu.runtime.fork import Fork
 from emu.runtime.hybrid import Hybrid
 from emu.session import Session
 
 CELLS = [(variant.name, arch) for variant in CASE.variants for arch in variant.history]
-each = pytest.mark.parametrize("arch", ALL)
+each = pytest.mark.parametrize("arch", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ALL])
 
 
 def run(name: str, arch: str) -> Verdict:
@@ -278,6 +280,17 @@ def test_variants_differ_only_in_the_named_lines() -> None:
     assert set(shared) ^ set(committed) == {
         "    constant 0x11  // SIGCHLD", "    constant 0x4111  // SIGCHLD, CLONE_VM, CLONE_VFORK",
     }
+
+
+def test_the_commands_tell_the_story_and_run_the_table() -> None:
+    shown = CliRunner().invoke(cli, ["case", "show", "fork-guard", "--no-color"])
+    assert shown.exit_code == 0
+    for variant in CASE.variants:
+        assert f"{variant.name} ({variant.commit}): {variant.differs}" in shown.output
+    assert "+    invoke before_fork" in shown.output
+    ran = CliRunner().invoke(cli, ["case", "run", "fork-guard", "--json"])
+    assert ran.exit_code == 0
+    assert '{"kind": "summary", "cells": 46, "unlike_history": 0}' in ran.output
 
 
 @each
