@@ -241,11 +241,12 @@ def case_show(name: str, colour: bool | None) -> None:
 @click.option("--arch", "arches", multiple=True, type=ARCH, help="386, amd64 or arm; all by default.")
 @click.option("--variant", "variants", multiple=True, help="before, committed, …; all by default.")
 @click.option("--schedule", default="", help="Replay this one interleaving of a case.")
+@click.option("--explain", is_flag=True, help="Show all that each run found.")
 @_json
 @_colour
 def case_run(
-    names: tuple[str, ...], arches: tuple[str, ...], variants: tuple[str, ...], schedule: str, as_json: bool,
-    colour: bool | None,
+    names: tuple[str, ...], arches: tuple[str, ...], variants: tuple[str, ...], schedule: str, explain: bool,
+    as_json: bool, colour: bool | None,
 ) -> None:
     """Run cases; the verdict of each cell is found by the run. Exits 0 when every one is as history says."""
     import arch as records
@@ -258,7 +259,7 @@ def case_run(
         click.echo("nothing selected: no case has such a variant on these architectures", err=True)
         sys.exit(NOTHING)
     found = (Cell(c, v, records.get(a), c.run(v, records.get(a), schedule)) for c, v, a in cells)
-    sys.exit(HOLDS if print_cells(found, as_json, colour) else FAILED)
+    sys.exit(HOLDS if print_cells(found, as_json, colour, explain) else FAILED)
 
 
 def main() -> None:

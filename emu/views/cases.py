@@ -67,8 +67,8 @@ def print_story(case: Case, colour: bool | None) -> None:
                 out.print(Text(line, {"+": "green", "-": "red"}.get(line[:1], "")), soft_wrap=True)
 
 
-def print_cells(cells: Iterable[Cell], as_json: bool, colour: bool | None) -> bool:
-    """A table per case, or JSON lines; whether every cell is as history says."""
+def print_cells(cells: Iterable[Cell], as_json: bool, colour: bool | None, findings: bool) -> bool:
+    """A table per case (with ``findings`` all that was seen, too), or JSON lines; whether all is as history says."""
     kept: list[Cell] = []
     for cell in cells:
         kept.append(cell)
@@ -82,10 +82,9 @@ def print_cells(cells: Iterable[Cell], as_json: bool, colour: bool | None) -> bo
     for case in dict.fromkeys(cell.case.name for cell in kept):
         out.print(_table(case, [cell for cell in kept if cell.case.name == case]))
         for cell in kept:
-            if cell.case.name == case:
-                for finding in cell.verdict.findings:
-                    line = f"  {cell.variant.name}, {cell.arch.name}: {finding}"
-                    out.print(line, markup=False, soft_wrap=True, style="dim")
+            for finding in cell.verdict.findings if findings and cell.case.name == case else ():
+                line = f"  {cell.variant.name}, {cell.arch.name}: {finding}"
+                out.print(line, markup=False, soft_wrap=True, style="dim")
     told = f"{len(kept)} cells, {len(wrong)} not as history says"
     out.print(told, style="red" if wrong else "green")
     return not wrong
@@ -93,14 +92,15 @@ def print_cells(cells: Iterable[Cell], as_json: bool, colour: bool | None) -> bo
 
 def _table(name: str, cells: Sequence[Cell]) -> Table:
     table = Table(title=name, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("variant", "arch", "verdict", "schedule"):
+    replays = any(cell.verdict.schedule for cell in cells)
+    for heading in ("variant", "arch", "verdict", *(("schedule",) if replays else ())):
         table.add_column(heading, overflow="fold")
     for cell in cells:
         style = "" if cell.as_history else "bold red"
         verdict = Text(str(cell.verdict), style or ("yellow" if cell.verdict.breaks else "green"))
         if not cell.as_history:
             verdict.append(f"; history says it {cell.variant.history[cell.arch.name]}")
-        table.add_row(cell.variant.name, cell.arch.name, verdict, cell.verdict.schedule)
+        table.add_row(cell.variant.name, cell.arch.name, verdict, *((cell.verdict.schedule,) if replays else ()))
     return table
 
 
