@@ -3,7 +3,8 @@
 A `Guest` runs assembly on the process's machine, a `Script` is a generator of accesses (`emu.access`); so is what
 stands for a gate that a guest reaches. A step of a thread does the one access to *shared* memory that it stands
 before, and runs on to where it stands before the next: the pages with shared words are closed meanwhile, so that the
-machine stops in front of the instruction. What a thread does to other memory nobody else sees.
+machine stops in front of the instruction. Other memory is a thread's own, or does not change: that is for whoever
+sets up the race to see to. A `Failure` that a generator raises, or a guest that crashes, is a finding.
 
 Memory is sequentially consistent: what weaker orders an arm could show beyond that is not explored. An instruction's
 accesses are one step, but for one that reads a shared word and writes it back without a lock prefix: those are two.

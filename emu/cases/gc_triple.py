@@ -197,9 +197,8 @@ def race(arch: Arch, rule: Scanning, functions: list[Function]) -> Race:
     process, g = world.process, world.g
     arena, sched = Arena(process, _BLOCKS), new_sched(process, procs=2)
     blocks, guard, top = arena.blocks, world.era.guards.guard, world.layout.sizes["stktop"]
-    for goroutine in (g, world.other):
-        fields.clear(goroutine)
-    fields.clear(world.m)
+    for struct in (g, world.other, world.m):
+        fields.clear(struct)
     world.m["g0"], world.m["curg"] = world.g0.address, g.address
     first = blocks["segment A"]
     g["stackbase"], g["stackguard"] = first.end - top, first.address + guard
