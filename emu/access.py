@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from arch.runtimes import WIDTHS
 from emu.process import Process
-from emu.runtime.failures import Crash, Deadlock
+from emu.runtime.failures import Deadlock
 from emu.runtime.struct import Struct
 
 Kind = Literal["read", "write", "swap", "until"]
@@ -49,17 +49,14 @@ class Access:
 
 
 def perform(process: Process, access: Access) -> Value:
-    """Do an access that need not wait. Raises Crash if the address is not mapped."""
+    """Do an access that need not wait. Raises ValueError if the address is not mapped."""
     machine = process.machine
-    try:
-        found = machine.read(access.address, access.size)
-        match = int.from_bytes(found, "little") == access.expected
-        if access.value is not None and (access.kind == "write" or match):
-            value, size = access.value, access.size
-            stored = value if isinstance(value, bytes) else (value % (1 << 8 * size)).to_bytes(size, "little")
-            machine.write(access.address, stored)
-    except ValueError:
-        raise Crash(f"{access.kind} of {access.size} bytes at {access.address:#x}, which is not mapped") from None
+    found = machine.read(access.address, access.size)
+    match = int.from_bytes(found, "little") == access.expected
+    if access.value is not None and (access.kind == "write" or match):
+        value, size = access.value, access.size
+        stored = value if isinstance(value, bytes) else (value % (1 << 8 * size)).to_bytes(size, "little")
+        machine.write(access.address, stored)
     if access.kind == "read":
         return found if access.whole else int.from_bytes(found, "little")
     return match if access.kind == "swap" else None

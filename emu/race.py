@@ -161,7 +161,7 @@ class Race:
         assert stand.next is not None
         touched: list[tuple[int, int]] = []
         if isinstance(who, Script) or stand.gate:
-            value = perform(self._process, stand.next)
+            value = self._perform(who, stand.next)
             if stand.next.stores:
                 touched.append((stand.next.address, stand.next.size))
             new = self._go_on(who, stand, (*stand.log, value))
@@ -202,11 +202,17 @@ class Race:
                 continue
             if self._is_shared(access.address, access.size):
                 return stand._replace(log=log, next=access)
-            sent = perform(self._process, access)
+            sent = self._perform(who, access)
             log, done = (*log, sent), done + 1
         if isinstance(who, Script):
             return Stand((), "", (), None)
         return self._land(who, stand, landing)
+
+    def _perform(self, who: Guest | Script, access: Access) -> Value:
+        try:
+            return perform(self._process, access)
+        except ValueError:
+            raise Crash(f"{who.name}: {access.kind} of {self._describe(access.address)}, which is not mapped") from None
 
     def _land(self, who: Guest, stand: Stand, landing: Landing) -> Stand:
         """A gate is done: send the CPU where its thread goes on."""

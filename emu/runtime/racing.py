@@ -1,6 +1,6 @@
 """The runtime of 2011 for a goroutine in a race: what its gates do, access by access.
 
-`emu.runtime.segmented` does the same for sessions, in which nobody else runs meanwhile.
+Segments are linked by what `emu.runtime.segmented` links them by for sessions, where nobody else runs meanwhile.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from arch.runtimes import Status
-from emu.access import Accesses, acquire, get, put, read, read_bytes, until, write, write_bytes
+from emu.access import Accesses, acquire, get, put, read, until
 from emu.race import Gate, Landing
+from emu.runtime import segments
 from emu.runtime.arena import Arena, Block
 from emu.runtime.failures import Throw
 from emu.runtime.struct import Struct
@@ -45,26 +46,14 @@ class Racing:
 
     def _newstack(self, _registers: Mapping[str, int]) -> Accesses[Landing]:
         """Link the spare segment: its Stktop first, then the bounds in g, base before guard."""
-        m, g, spare, word = self.world.m, self.g, self.spare, self._word
-        args = yield from get(m, "moreargsize")
+        m, g, spare = self.world.m, self.g, self.spare
         top = self._top(spare.end - self.world.layout.sizes["stktop"])
-        base = yield from get(g, "stackbase")
-        if base == top.address:
+        if (yield from get(g, "stackbase")) == top.address:
             raise Throw("there is but one more segment, and it is in use")
-        yield from put(top, "stackbase", base)
-        yield from put(top, "stackguard", (yield from get(g, "stackguard")))
-        for field in ("sp", "pc", "g"):
-            yield from put(top, f"gobuf.{field}", (yield from get(m, f"morebuf.{field}")))
-        moreargp = yield from get(m, "moreargp")
-        yield from put(top, "argp", moreargp)
-        yield from put(top, "argsize", args)
-        yield from put(g, "stackbase", top.address)
-        yield from put(g, "stackguard", spare.address + self.world.era.guards.guard)
-        sp = top.address - args
-        yield from write_bytes(sp, (yield from read_bytes(moreargp, args)))
-        if not self.world.arch.call.return_on_stack:
-            sp -= word  # where a caller would have saved its link
-            yield from write(sp, word, 0)
+        args, guard = (yield from get(m, "moreargsize")), spare.address + self.world.era.guards.guard
+        yield from segments.fill_top(g, m, top, args, 0, guard)
+        link = not self.world.arch.call.return_on_stack
+        sp = yield from segments.pass_arguments(m, top, args, link)
         pc, back = (yield from get(m, "morepc")), self.world.program.symbol("lessstack").address
         return lambda: self._call("gogocall", {"sp": sp, "pc": back, "g": g.address}, pc, 0)
 
@@ -72,14 +61,12 @@ class Racing:
         """Back to the older segment; results go with it."""
         g, m = self.g, self.world.m
         top = self._top((yield from get(g, "stackbase")))
-        args = yield from get(top, "argsize")
-        data = yield from read_bytes(top.address - args, args)
-        yield from write_bytes((yield from get(top, "argp")), data)
+        yield from segments.return_results(top)
         old: dict[str, int] = {}
         for field in ("sp", "pc", "g"):
             old[field] = yield from get(top, f"gobuf.{field}")
-        yield from put(g, "stackbase", (yield from get(top, "stackbase")))
-        yield from put(g, "stackguard", (yield from get(top, "stackguard")))
+        base, guard = (yield from get(top, "stackbase")), (yield from get(top, "stackguard"))
+        yield from segments.set_bounds(g, base, guard)
         result = yield from get(m, "cret")
         return lambda: self._call("gogo", old, result)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from emu.runtime import fields
+from emu.access import finish
+from emu.runtime import fields, segments
 from emu.runtime.failures import Throw
 from emu.runtime.goroutine import Event, Goroutine
 from emu.runtime.schedule import Runtime
@@ -24,9 +25,7 @@ class Segmented(Runtime):
 
     def set_bounds(self, goroutine: Goroutine, base: int, guard: int) -> None:
         """Write stackbase and every guard word that the era has."""
-        goroutine.g["stackbase"] = base
-        for field in self.layout.guards:
-            goroutine.g[field.removeprefix("g.")] = guard
+        finish(self.process, segments.set_bounds(goroutine.g, base, guard))
 
     def resume(self, goroutine: Goroutine) -> None:
         """A goroutine that never ran is still at goexit: its function is called from there."""
@@ -75,24 +74,13 @@ class Segmented(Runtime):
         """Note in a Stktop where to go back to, and set g's bounds for the newest segment."""
         g, top = goroutine.g, Struct(self.process, self.layout, "stktop", address, "stktop")
         fields.clear(top)
-        top["stackbase"], top["stackguard"] = g["stackbase"], g["stackguard"]
-        fields.copy(self.m.part("morebuf", "gobuf"), top.part("gobuf", "gobuf"))
-        top["argp"] = self.m["moreargp"]
-        fields.put(top, "argsize", args)
-        if top.has("free"):
-            top["free"] = free
-        fields.put(top, "panic", fields.get(g, "ispanic"))
-        fields.put(g, "ispanic", 0)
-        self.set_bounds(goroutine, address, self.true_guard(goroutine))
+        finish(self.process, segments.fill_top(g, self.m, top, args, free, self.true_guard(goroutine)))
         return top
 
     def label(self, goroutine: Goroutine, top: Struct, args: int) -> Struct:
         """Copy the arguments below ``top``, and describe a state in which they were passed by lessstack."""
-        sp = top.address - args
-        self.process.write(sp, self.process.machine.read(self.m["moreargp"], args))
-        if not self.arch.call.return_on_stack:
-            sp -= self.arch.word  # where a caller would have saved its link
-            self.process.set_word(sp, 0)
+        link = not self.arch.call.return_on_stack
+        sp = finish(self.process, segments.pass_arguments(self.m, top, args, link))
         label = self.scratch("gobuf")
         label["sp"], label["pc"], label["g"] = sp, self.session.entry("lessstack"), goroutine.g.address
         return label
@@ -108,8 +96,7 @@ class Segmented(Runtime):
     def take_top(self, goroutine: Goroutine) -> Struct:
         """Copy results back, free the newest segment, restore the older one's bounds; returns a copy of its gobuf."""
         g, top = goroutine.g, Struct(self.process, self.layout, "stktop", goroutine.g["stackbase"], "stktop")
-        args = fields.get(top, "argsize")
-        self.process.write(top["argp"], self.process.machine.read(top.address - args, args))
+        finish(self.process, segments.return_results(top))
         self.process.word(top["gobuf.g"])  # a bad one faults here
         kept = self.scratch("stktop")
         fields.copy(top, kept)
