@@ -6,7 +6,7 @@ import sys
 import time
 from types import TracebackType
 
-_EVERY = 0.2  # seconds between two lines
+EVERY = 0.2  # seconds between two lines
 
 
 class Progress:
@@ -14,7 +14,7 @@ class Progress:
 
     def __init__(self, unit: str) -> None:
         self._unit, self._shown = unit, False
-        self._next = time.monotonic() + _EVERY if sys.stderr.isatty() else float("inf")
+        self._next = time.monotonic() + EVERY if sys.stderr.isatty() else float("inf")
 
     def __enter__(self) -> Progress:
         return self
@@ -22,7 +22,7 @@ class Progress:
     def count(self, number: int) -> None:
         """It is so many now."""
         if self._next < float("inf") and time.monotonic() >= self._next:
-            self._next, self._shown = time.monotonic() + _EVERY, True
+            self._next, self._shown = time.monotonic() + EVERY, True
             sys.stderr.write(f"\r{number} {self._unit}")
             sys.stderr.flush()
 

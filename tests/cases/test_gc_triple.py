@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import cache
 
 import pytest
+from click.testing import CliRunner
 
 import arch as arches
 from asm.guests import Function
 from emu import cases
 from emu.cases.gc_triple import guests, race, scanning
 from emu.cases.model import Verdict
+from emu.cli import cli
+from emu.errors import BadInput
 from emu.explore import Exploration, explore, replay
 from emu.runtime.collector import LENGTHS
 
@@ -157,3 +161,16 @@ def test_show() -> None:
     assert "-if g.gcstack != nil: from gp.gcsp to gp.gcstack" in lines
     assert "+set_word_at 2, g.gcguard" in lines
     assert sum(line.startswith(("+", "-")) and line[:3] not in ("+++", "---") for line in lines) < 40
+
+
+def test_the_command_replays_a_schedule() -> None:
+    """Step by step; a word that is no schedule is bad input."""
+    schedule = found("before", "amd64").schedule
+    one = ["case", "run", "gc-triple", "--arch", "amd64", "--variant"]
+    broken = CliRunner().invoke(cli, [*one, "before", "--schedule", schedule])
+    assert broken.exit_code == 0
+    assert "collector: reads sched.mcpu" in broken.output
+    holds = CliRunner().invoke(cli, [*one, "later", "--schedule", schedule, "--json"])
+    cell, summary = (json.loads(line) for line in holds.output.splitlines())
+    assert (cell["verdict"], cell["unit"], cell["schedule"], summary["unlike_history"]) == ("holds", "steps", schedule, 0)
+    assert isinstance(CliRunner().invoke(cli, [*one, "later", "--schedule", "3z"]).exception, BadInput)
