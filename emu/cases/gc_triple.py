@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from arch.model import Arch
 from asm.guests import Function
 from emu import target
@@ -58,7 +60,7 @@ TESTS = {"before": "", "committed": "g", "later": "gp"}
 
 _ROOM, _LARGE = 320, 480  # bytes: left for the goroutine above its guard; of exitsyscall's frame, which does not fit
 _DEAD = frozenset({"dead block"})
-_BLOCKS = {"live block": 256, "dead block": 256, "segment A": 4096, "waste": 256, "segment B": 4096}
+BLOCKS = {"live block": 256, "dead block": 256, "segment A": 4096, "waste": 256, "segment B": 4096}
 
 _SYSCALLER = """
 argument 1
@@ -189,13 +191,16 @@ def scanning(variant: Variant, length: Length) -> Scanning:
     return Scanning(TESTS[variant.name], variant.name != "before", length)
 
 
-def race(arch: Arch, rule: Scanning, functions: list[Function]) -> Race:
-    """A goroutine about to make a system call, with little stack left, and a collector about to collect."""
+def race(arch: Arch, rule: Scanning, functions: list[Function], sizes: Mapping[str, int] = BLOCKS) -> Race:
+    """A goroutine about to make a system call, with little stack left, and a collector about to collect.
+
+    ``sizes``: the heap's blocks, in the order of their addresses.
+    """
     layout = sched_layout(arch.word)
     linked, _, _ = link(target.of_era("2011", arch.name), functions, stops=False, names=layout.offsets)
     world = World(linked)
     process, g = world.process, world.g
-    arena, sched = Arena(process, _BLOCKS), new_sched(process, procs=2)
+    arena, sched = Arena(process, sizes), new_sched(process, procs=2)
     blocks, guard, top = arena.blocks, world.era.guards.guard, world.layout.sizes["stktop"]
     for struct in (g, world.other, world.m):
         fields.clear(struct)

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 import arch as arches
 from asm.guests import Function
 from emu import cases
-from emu.cases.gc_triple import guests, race, scanning
+from emu.cases.gc_triple import BLOCKS, guests, race, scanning
 from emu.cases.model import Verdict
 from emu.cli import cli
 from emu.errors import BadInput
@@ -145,6 +145,21 @@ def test_it_is_the_linked_segment_that_breaks_it() -> None:
     """With room for exitsyscall's frame even the oldest code holds."""
     roomy = [replace(f, slots=4) if f.name == "exitsyscall" else f for f in guests(CASE.variant("before"), 8)]
     assert not explored("amd64", roomy, "before", checks=False).findings
+
+
+@pytest.mark.parametrize("arch", ["386", "amd64", "arm"])
+def test_a_segment_below_the_older_one(arch: str) -> None:
+    """Then the more frequent pair is the wrong way round. With 64 bits that alone does no harm: nothing is scanned from
+    it, but the walk goes on to the older segment by the newer one's Stktop.
+    """
+    below = dict(sorted(BLOCKS.items(), key=lambda block: (block[0] != "segment B", block[0] == "segment A")))
+    kinds = {}
+    for variant in CASE.variants:
+        space = race(arches.get(arch), scanning(variant, STORY), guests(variant, arches.get(arch).word), below)
+        kinds[variant.name] = {f.kind for f in explore(space).findings}
+    assert kinds["before"] == ({"Kept"} if arch == "amd64" else {"Kept", "Crash"})
+    assert kinds["committed"] == {"Throw", "Kept"}
+    assert kinds["later"] == set()
 
 
 def test_a_schedule_may_be_any() -> None:
