@@ -6,7 +6,6 @@ before it is the call of a hook, if there is one. The frame follows from the gua
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from emu.contracts.judge import kept_by_callee
@@ -51,7 +50,6 @@ class Probe:
         self._guard = target.era.layout(target.arch).guard.removeprefix("g.")
         self._entries = {s.address: name for name in ENTRIES if (s := target.routines[name]) is not None}
         self._internal = target.arch.internal if target.era.internal.get(target.arch.name) else None
-        self._values: Mapping[str, int] = {}
 
     def look(self) -> tuple[Function, int, int] | None:
         """The function; the address of its body; that of its hook, 0 if it has none. None if there is no stack check.
@@ -85,7 +83,9 @@ class Probe:
         world, process, symbol = self.world, self.world.process, self.symbol
         world.reset()
         world.g[self._guard] = guard
-        self._values = distinct(world)
+        distinct(world)
+        for number, address in enumerate(range(process.role("sp"), world.stacks["g"].end, self.arch.word)):
+            process.set_word(address, 1 + number % 0x7F)  # where arguments are spilled; those that fit a byte, too
         world.enter(symbol.name)
         if spoil_g and self._internal is not None:
             process.set_registers({self._internal.g: process.register_poison(self._internal.g)})
@@ -141,7 +141,7 @@ class Probe:
         if self._internal is None:
             return 0, ()
         way, process = self.fails(), self.world.process
-        caller_sp = self._sp + self.arch.word
+        before, caller_sp = self._arguments(), self._sp + self.arch.word
         ends = [w.address + w.size for w in process.machine.recorder.writes if w.step >= way.since]
         spills = -(-max(0, max(ends, default=0) - caller_sp) // self.arch.word)
         for name in self._internal.floats:
@@ -152,7 +152,11 @@ class Probe:
             if process.role("pc") == body:
                 break
             process.run(1)
-        registers = process.machine.registers()
+        return spills, tuple(name for name, value in self._arguments().items() if value == before[name])
+
+    def _arguments(self) -> dict[str, int]:
+        """What the registers for arguments hold now."""
+        assert self._internal is not None
+        registers, vector = self.world.process.machine.registers(), self.world.process.machine.vector
         found = {name: registers[name] for name in self._internal.arguments}
-        found |= {name: process.machine.vector(name) for name in self._internal.floats}
-        return spills, tuple(name for name, value in found.items() if value == self._values[name])
+        return found | {name: vector(name) for name in self._internal.floats}

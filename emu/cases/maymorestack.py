@@ -47,7 +47,7 @@ intended: the prologue with that load.
 
 Beside the workers a recursion through frames of every size and a goroutine that gives way run in each variant. The
 same defect is found in a program of one's own, built with -gcflags=all=-d=maymorestack=runtime.mayMoreStackPreempt
-(without all= the flag is silently ignored): stackcarry check --elf PROGRAM main.f.func1.
+(main= instead of all= matches no package, and is silently ignored): stackcarry check --elf PROGRAM main.f.func1.
 """
 
 # worker(counter, rounds): adds 1 to the counter, so many times. advance(x) returns x and the word in its closure.

@@ -1,0 +1,5 @@
+package main
+
+func stackABI(n int) int
+
+func init() { more = func() int { return stackABI(2) } }
