@@ -125,19 +125,15 @@ class Machine:
 
     def read(self, address: int, size: int) -> bytes:
         """Guest memory; ValueError if it is not mapped."""
-        try:
-            if not 0 <= size <= _LARGEST:
-                raise unicorn.UcError(unicorn.UC_ERR_READ_UNMAPPED)
-            return bytes(self._uc.mem_read(address, size))
-        except unicorn.UcError:
-            raise ValueError(f"no {size} bytes are mapped at {address:#x}") from None
+        buffer = ctypes.create_string_buffer(size) if 0 < size <= _LARGEST else None
+        if size and (buffer is None or _mem_read(self._uc._uch, address, buffer, size)):
+            raise ValueError(f"no {size} bytes are mapped at {address:#x}")
+        return buffer.raw if buffer is not None else b""
 
     def write(self, address: int, data: bytes) -> None:
         """Write guest memory whatever its protection; ValueError if it is not mapped."""
-        try:
-            self._uc.mem_write(address, data)
-        except unicorn.UcError:
-            raise ValueError(f"no {len(data)} bytes are mapped at {address:#x}") from None
+        if _mem_write(self._uc._uch, address, data, len(data)):
+            raise ValueError(f"no {len(data)} bytes are mapped at {address:#x}")
 
     def word(self, address: int) -> int:
         """The word at ``address``; ValueError if it is not mapped."""
@@ -248,5 +244,7 @@ _start = _engine_calls.uc_emu_start
 _start.argtypes = (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_size_t)
 _mem_read = _engine_calls.uc_mem_read
 _mem_read.argtypes = (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p, ctypes.c_uint64)
+_mem_write = _engine_calls.uc_mem_write
+_mem_write.argtypes = (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_char_p, ctypes.c_uint64)
 _reg_read, _reg_write = _engine_calls.uc_reg_read, _engine_calls.uc_reg_write
 _reg_read.argtypes = _reg_write.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
