@@ -74,10 +74,13 @@ def check(
 ) -> None:
     """Check routines against their contracts and print the matrix: routines x arches per era.
 
+    With --elf a ROUTINE may be any function: its stack check is checked, and the hook in front of that.
+
     \b
     stackcarry check
     stackcarry check --era modern --arch arm mcall --explain
     stackcarry check --elf ./program
+    stackcarry check --elf ./program main.main.func1
     """
     from emu.check import check as check_target
     from emu.select import select

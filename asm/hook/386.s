@@ -25,11 +25,11 @@
 .endm
 
 .macro intended_plain hook
-    hook_plain \hook
+    hook_plain \hook                            // the same
 .endm
 
 .macro intended_context hook
-    hook_context \hook
+    hook_context \hook                          // the same
 .endm
 
 // mayMoreStackPreempt: let the check that follows find a request to preempt.
@@ -42,11 +42,11 @@ mayMoreStackPreempt:
     je .done                                    // its checks must not fail
     cmp eax, dword ptr [ecx + m.gsignal]        // a signal handler?
     je .done                                    // nor may its
-    cmp dword ptr [eax + g.stackguard0], StackPoisonMin
+    cmp dword ptr [eax + g.stackguard0], StackPoisonMin // does it ask for something?
     jae .done                                   // it asks for something, perhaps something else
-    mov dword ptr [eax + g.stackguard0], StackPreempt
+    mov dword ptr [eax + g.stackguard0], StackPreempt // now it asks for this
 .done:
-    ret
+    ret                                         // to the prologue
 
 // mayMoreStackMove: the same with a request to move the stack to another one of its size.
 mayMoreStackMove:
@@ -57,8 +57,8 @@ mayMoreStackMove:
     je .done                                    // its stack cannot be moved
     cmp eax, dword ptr [ecx + m.gsignal]        // a signal handler?
     je .done                                    // nor can its
-    cmp dword ptr [eax + g.stackguard0], StackPoisonMin
+    cmp dword ptr [eax + g.stackguard0], StackPoisonMin // does it ask for something?
     jae .done                                   // it asks for something, perhaps something else
-    mov dword ptr [eax + g.stackguard0], StackForceMove
+    mov dword ptr [eax + g.stackguard0], StackForceMove // now it asks for this
 .done:
-    ret
+    ret                                         // to the prologue

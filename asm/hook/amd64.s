@@ -26,11 +26,11 @@
 .endm
 
 .macro intended_plain hook
-    hook_plain \hook
+    hook_plain \hook                            // the same
 .endm
 
 .macro intended_context hook
-    hook_context \hook
+    hook_context \hook                          // the same
 .endm
 
 // mayMoreStackPreempt: let the check that follows find a request to preempt.
@@ -42,11 +42,11 @@ mayMoreStackPreempt:
     je .done                                    // its checks must not fail
     cmp r14, qword ptr [rax + m.gsignal]        // a signal handler?
     je .done                                    // nor may its
-    cmp qword ptr [r14 + g.stackguard0], StackPoisonMin
+    cmp qword ptr [r14 + g.stackguard0], StackPoisonMin // does it ask for something?
     jae .done                                   // it asks for something, perhaps something else
-    mov qword ptr [r14 + g.stackguard0], StackPreempt
+    mov qword ptr [r14 + g.stackguard0], StackPreempt // now it asks for this
 .done:
-    ret
+    ret                                         // to the prologue
 
 // mayMoreStackMove: the same with a request to move the stack to another one of its size.
 mayMoreStackMove:
@@ -55,8 +55,8 @@ mayMoreStackMove:
     je .done                                    // its stack cannot be moved
     cmp r14, qword ptr [rax + m.gsignal]        // a signal handler?
     je .done                                    // nor can its
-    cmp qword ptr [r14 + g.stackguard0], StackPoisonMin
+    cmp qword ptr [r14 + g.stackguard0], StackPoisonMin // does it ask for something?
     jae .done                                   // it asks for something, perhaps something else
-    mov qword ptr [r14 + g.stackguard0], StackForceMove
+    mov qword ptr [r14 + g.stackguard0], StackForceMove // now it asks for this
 .done:
-    ret
+    ret                                         // to the prologue

@@ -23,7 +23,7 @@
 .endm
 
 .macro hook_context hook
-    hook_plain \hook
+    hook_plain \hook                            // the same
 .endm
 
 // What was meant.
@@ -37,7 +37,7 @@
 .endm
 
 .macro intended_context hook
-    intended_plain \hook
+    intended_plain \hook                        // the same
 .endm
 
 // mayMoreStackPreempt: let the check that follows find a request to preempt.
@@ -46,34 +46,34 @@
 mayMoreStackPreempt:
     ldr r0, [r10, #g.m]                         // m
     ldr r1, [r0, #m.g0]                         // the scheduler?
-    cmp r10, r1
+    cmp r10, r1                                 // is it the running one?
     beq .done                                   // its checks must not fail
     ldr r1, [r0, #m.gsignal]                    // a signal handler?
-    cmp r10, r1
+    cmp r10, r1                                 // is it the running one?
     beq .done                                   // nor may its
     ldr r0, [r10, #g.stackguard0]               // the guard
     ldr r11, =StackPoisonMin                    // the lowest that asks for something
-    cmp r0, r11
+    cmp r0, r11                                 // unsigned, as the check compares
     bhs .done                                   // it does, perhaps for something else
-    ldr r0, =StackPreempt
+    ldr r0, =StackPreempt                       // the request
     str r0, [r10, #g.stackguard0]               // now it asks for this
 .done:
-    mov pc, lr
+    mov pc, lr                                  // to the prologue
 
 // mayMoreStackMove: the same with a request to move the stack to another one of its size.
 mayMoreStackMove:
     ldr r0, [r10, #g.m]                         // m
     ldr r1, [r0, #m.g0]                         // the scheduler?
-    cmp r10, r1
+    cmp r10, r1                                 // is it the running one?
     beq .done                                   // its stack cannot be moved
     ldr r1, [r0, #m.gsignal]                    // a signal handler?
-    cmp r10, r1
+    cmp r10, r1                                 // is it the running one?
     beq .done                                   // nor can its
     ldr r0, [r10, #g.stackguard0]               // the guard
     ldr r11, =StackPoisonMin                    // the lowest that asks for something
-    cmp r0, r11
+    cmp r0, r11                                 // unsigned, as the check compares
     bhs .done                                   // it does, perhaps for something else
-    ldr r0, =StackForceMove
+    ldr r0, =StackForceMove                     // the request
     str r0, [r10, #g.stackguard0]               // now it asks for this
 .done:
-    mov pc, lr
+    mov pc, lr                                  // to the prologue
