@@ -255,7 +255,7 @@ ERAS: dict[str, Era] = {
 }
 
 # The minor versions of Go 1 that belong to an era; 3 and 9 are the releases that the commits shipped in.
-_RELEASES = {3: "2014", 9: "2017"} | {minor: "modern" for minor in range(21, 28)}
+_RELEASES = {3: "2014", 9: "2017"} | dict.fromkeys(range(21, 28), "modern")
 
 
 def era(name: str) -> Era:

@@ -66,7 +66,7 @@ _VDSO_CODE = {"386": bytes.fromhex("cd80 c3")}
 
 
 def _data(arch: Arch) -> tuple[tuple[Segment, ...], dict[str, int]]:
-    """The runtime's variables that our sources read: iscgo (a byte), tls_g and _vdso (words), and what that leads to."""
+    """The variables that our sources read: iscgo (a byte), tls_g and _vdso (words), and what that leads to."""
     names = ("iscgo", "tls_g", "_vdso")
     addresses = {name: DATA + index * 16 for index, name in enumerate(names)}
     code = _VDSO_CODE.get(arch.name, b"")

@@ -27,11 +27,12 @@ def test_trace_shows_the_switch(run: Run) -> None:
 
 
 def test_trace_as_json(run: Run) -> None:
-    rows = [json.loads(line) for line in run("trace", "gogo", "--arch", "386", "--era", "2014", "--json").out.splitlines()]
+    ran = run("trace", "gogo", "--arch", "386", "--era", "2014", "--json")
+    rows = [json.loads(line) for line in ran.out.splitlines()]
     steps, end = rows[:-1], rows[-1]
     assert {row["kind"] for row in steps} == {"step"}
     assert (end["kind"], end["outcome"], end["steps"]) == ("end", "ended", len(steps))
-    keys = {"step", "g", "stack", "depth", "size", "dsp", "pc", "at", "bytes", "instruction", "changed", "memory", "guard"}
+    keys = {"step", "g", "stack", "depth", "size", "dsp", "pc", "at", "bytes", "instruction", "changed", "memory"}
     assert all(keys <= row.keys() for row in steps)
 
 
@@ -150,5 +151,6 @@ def test_completion_offers_names() -> None:
         environment = {**os.environ, "_STACKCARRY_COMPLETE": "bash_complete", "COMP_WORDS": words,
                        "COMP_CWORD": str(len(words.split(" ")) - 1)}
         script = "import sys; sys.argv=['stackcarry']; from emu.cli import cli; cli.main(prog_name='stackcarry')"
-        done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert offered in done.stdout

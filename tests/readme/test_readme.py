@@ -45,8 +45,9 @@ def test_python_examples(tools: dict[str, str], tmp_path: Path) -> None:
             continue
         program = tmp_path / "example.py"
         program.write_text(block.body)
+        command = [sys.executable, str(program)]
         done = subprocess.run(
-            [sys.executable, str(program)], cwd=tmp_path, env=tools, capture_output=True, text=True, timeout=120, check=False
+            command, cwd=tmp_path, env=tools, capture_output=True, text=True, timeout=120, check=False
         )
         assert done.returncode == 0, done.stderr
         if following is not None and following.kind == "text":
