@@ -251,17 +251,24 @@ def case_run(
     names: tuple[str, ...], arches: tuple[str, ...], variants: tuple[str, ...], schedule: str, explain: bool,
     as_json: bool, colour: bool | None,
 ) -> None:
-    """Run cases; the verdict of each cell is found by the run. Exits 0 when every one is as history says."""
+    """Run cases; the verdict of each cell is found by the run.
+
+    Exits 0 when every one is as history says; with --schedule, when that interleaving holds.
+
+    \b
+    stackcarry case run vfork-frame --arch arm
+    stackcarry case run gc-triple --arch amd64 --variant committed --schedule a24b9 --explain
+    """
     import arch as records
     from emu.cases.model import Cell
     from emu.select import arch_name
     from emu.views.cases import chosen, print_cells
 
-    cells = list(chosen(names, [arch_name(name) for name in arches], variants))
+    cells = list(chosen(names, [arch_name(name) for name in arches], variants, bool(schedule)))
     if not cells:
         click.echo("nothing selected: no case has such a variant on these architectures", err=True)
         sys.exit(NOTHING)
-    found = (Cell(c, v, records.get(a), c.run(v, records.get(a), schedule)) for c, v, a in cells)
+    found = (Cell(c, v, records.get(a), c.run(v, records.get(a), schedule), bool(schedule)) for c, v, a in cells)
     sys.exit(HOLDS if print_cells(found, as_json, colour, explain) else FAILED)
 
 

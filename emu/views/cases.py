@@ -17,14 +17,19 @@ from emu.views.console import console
 
 
 def chosen(
-    names: Sequence[str], arch_names: Sequence[str], variants: Sequence[str]
+    names: Sequence[str], arch_names: Sequence[str], variants: Sequence[str], replay: bool = False
 ) -> Iterator[tuple[Case, Variant, str]]:
-    """The cells that were asked for: (case, variant, arch name). Raises BadInput for names that do not exist."""
+    """The cells that were asked for: (case, variant, arch name). ``replay``: only of cases that have schedules.
+
+    Raises BadInput for names that do not exist.
+    """
     for name in names:
         if name not in cases.names():
             raise BadInput(f"no case {name!r}; there are: {', '.join(cases.names())}")
     for name in names or cases.names():
         case = cases.get(name)
+        if replay and not case.schedules:
+            raise BadInput(f"{name} explores no interleavings: --schedule is for cases that do")
         try:
             picked = [case.variant(v) for v in variants] or case.variants
         except KeyError as error:
@@ -40,15 +45,16 @@ def chosen(
 def print_list(as_json: bool, colour: bool | None) -> None:
     """Every case with its variants."""
     out = console(colour)
-    for name in cases.names():
-        case = cases.get(name)
+    for case in map(cases.get, cases.names()):
         if as_json:
             variants = {v.name: {"commit": v.commit, "history": dict(v.history)} for v in case.variants}
-            click.echo(json.dumps({"kind": "case", "name": name, "title": case.title, "variants": variants}))
-        else:
-            out.print(f"{name}: {case.title}", style="bold", markup=False)
-            for variant in case.variants:
-                out.print(f"  {variant.name:<10} {variant.commit:<14} {variant.differs}", markup=False, soft_wrap=True)
+            click.echo(json.dumps({"kind": "case", "name": case.name, "title": case.title, "variants": variants}))
+            continue
+        out.print(f"{case.name}: {case.title}", style="bold", markup=False)
+        table = Table.grid(padding=(0, 2, 0, 0))
+        for variant in case.variants:
+            table.add_row(f"  {variant.name}", variant.commit, variant.differs)
+        out.print(table)
 
 
 def print_story(case: Case, colour: bool | None) -> None:
@@ -85,7 +91,7 @@ def print_cells(cells: Iterable[Cell], as_json: bool, colour: bool | None, findi
             for finding in cell.verdict.findings if findings and cell.case.name == case else ():
                 line = f"  {cell.variant.name}, {cell.arch.name}: {finding}"
                 out.print(line, markup=False, soft_wrap=True, style="dim")
-    told = f"{len(kept)} cells, {len(wrong)} not as history says"
+    told = f"{len(kept)} cells, {len(wrong)} {'break' if kept[0].replay else 'not as history says'}"
     out.print(told, style="red" if wrong else "green")
     return not wrong
 
@@ -98,7 +104,7 @@ def _table(name: str, cells: Sequence[Cell]) -> Table:
     for cell in cells:
         style = "" if cell.as_history else "bold red"
         verdict = Text(str(cell.verdict), style or ("yellow" if cell.verdict.breaks else "green"))
-        if not cell.as_history:
+        if not (cell.as_history or cell.replay):
             verdict.append(f"; history says it {cell.variant.history[cell.arch.name]}")
         table.add_row(cell.variant.name, cell.arch.name, verdict, *((cell.verdict.schedule,) if replays else ()))
     return table
