@@ -105,6 +105,7 @@ RUNTIMES: dict[str, Runtime] = {
 # Fields that are no words: name -> bytes. For a string, what is asked is its length.
 WIDTHS: Mapping[str, int] = {
     "g.status": 2, "g.atomicstatus": 4, "g.ispanic": 1, "g.preempt": 1, "g.throwsplit": 1, "g.panicwrap": 4,
+    "g.stackLock": 4,
     "m.locks": 4, "m.mallocing": 4, "m.gcing": 4, "m.moreframesize": 4, "m.moreargsize": 4,
     "stktop.argsize": 4, "stktop.panicwrap": 4, "stktop.panic": 1, "stktop.malloced": 1,
 }

@@ -82,6 +82,21 @@ E2017: Mapping[str, Table] = {
     },
 }
 
+# Stack barriers (Go 1.5). Of m only what E2017's routines need is here, and where they need it; where m stood in g is
+# not known, nor how large either was.
+E2015: Mapping[str, Table] = {
+    "gobuf": E2017["gobuf"],
+    "m": E2017["m"],
+    "g": {
+        "stack.lo": (0, 0), "stack.hi": (4, 8), "stackguard0": (8, 16), "stackguard1": (12, 24),
+        "_panic": (16, 32), "_defer": (20, 40), "stackAlloc": (24, 48), "sched": (28, 56), "syscallsp": (56, 112),
+        "syscallpc": (60, 120), "stkbar.array": (64, 128), "stkbar.len": (68, 136), "stkbar.cap": (72, 144),
+        "stkbarPos": (76, 152), "param": (80, 160), "atomicstatus": (84, 168), "stackLock": (88, 172),
+        "goid": (92, 176), "m": (128, 224), "size": (256, 400),
+    },
+    "stkbar": {"savedLRPtr": (0, 0), "savedLRVal": (4, 8), "size": (8, 16)},
+}
+
 MODERN: Mapping[str, Table] = {
     "gobuf": {
         "sp": (0, 0), "pc": (4, 8), "g": (8, 16), "ctxt": (12, 24), "lr": (16, 32), "bp": (20, 40),

@@ -1,4 +1,4 @@
-"""An era's routines with a rawVforkSyscall that is not its own: one that Go got later, or a text that is tried."""
+"""An era's routines with some that are not its own: of another time, or a text that is tried."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cache
 from importlib import resources
 
 import arch as arches
-from arch import golang
+from arch import barriers, golang
 from asm import source
 from asm.statement import Statement
 from emu.target import Target, of_era, of_statements
@@ -38,6 +38,15 @@ def with_stub(era_name: str, arch_name: str, text: str) -> Target:
     stub = source.parse(text, f"asm/vfork/{arch_name}.s", arch)
     whole = [*_without(source.load(era_name, arch_name), STUB), *stub]
     return of_statements(replace(era, routines={**era.routines, arch.name: (*names, STUB)}), arch, whole)
+
+
+@cache
+def with_barriers(arch_name: str) -> Target:
+    """The routines of 2017 and those of stack barriers, on the layout of 2015. KeyError for an unknown name."""
+    arch, era = arches.get(arch_name), barriers.ERA
+    text = resources.files("asm").joinpath("barrier", f"{arch_name}.s").read_text(encoding="utf-8")
+    added = source.parse(text, f"asm/barrier/{arch_name}.s", arch)
+    return of_statements(era, arch, [*source.load(era.name, arch_name), *added])
 
 
 def _without(statements: Iterable[Statement], routine: str) -> Iterator[Statement]:

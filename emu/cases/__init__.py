@@ -12,6 +12,7 @@ _HOMES: dict[str, str] = {
     "vfork-frame": "emu.cases.vfork_frame",
     "maymorestack": "emu.cases.maymorestack",
     "gc-triple": "emu.cases.gc_triple",
+    "barrier-lock": "emu.cases.barrier_lock",
 }
 
 
