@@ -19,6 +19,8 @@ from emu.runtime.failures import Throw
 from emu.runtime.struct import Struct
 from emu.runtime.world import World
 
+_SWITCH = "systemstack"
+
 
 @dataclass(frozen=True)
 class Start:
@@ -83,18 +85,21 @@ class Barriers:
 
     # walking
 
-    def traceback(self, start: Start, visit: Visit | None = None) -> Accesses[list[Frame]]:
+    def traceback(self, start: Start, visit: Visit | None = None, on: Struct | None = None) -> Accesses[list[Frame]]:
         """gentraceback: the frames from ``start`` on. ``visit`` is called for each, once its return PC is known.
 
-        It looks at the slice of barriers once, in the beginning. Raises Throw.
+        ``on``: the g whose stack that is; from g0's it goes on to the goroutine's, where systemstack has left that.
+        It looks at the slice of barriers once, when it comes to a stack. Raises Throw.
         """
-        g, on_stack, word = self.g, self.world.arch.call.return_on_stack, self.world.arch.word
-        array, length = (yield from get(g, "stkbar.array")), (yield from get(g, "stkbar.len"))
-        next_one = yield from get(g, "stkbarPos")
+        on_stack, word = self.world.arch.call.return_on_stack, self.world.arch.word
+        array, next_one, length = yield from self._copy(on or self.g)
         frames: list[Frame] = []
         pc, sp = start.pc, start.sp
         while pc != self.top:
             function, size = self._frame(pc)
+            if function == _SWITCH:
+                array, next_one, length = yield from self._copy(self.g)
+                sp = yield from get(self.g, "sched.sp")
             slot, saved = (sp + size, True) if on_stack else (sp, size > 0)
             back = (yield from read(slot, word)) if saved else start.link
             if back == self.code:
@@ -120,9 +125,17 @@ class Barriers:
             raise Throw("traceback has leftover stack barriers")
         return frames
 
+    def _copy(self, g: Struct) -> Accesses[tuple[int, int, int]]:
+        """Where the entries are, the first that was not yet hit, and how many there are."""
+        array, length = (yield from get(g, "stkbar.array")), (yield from get(g, "stkbar.len"))
+        return array, (yield from get(g, "stkbarPos")), length
+
     def _frame(self, pc: int) -> tuple[str, int]:
-        """The function that a PC is in, and the size of its frame. What is not a guest has none."""
-        symbol = self.guests.program.at(pc)
+        """The function that a PC is in, and the size of its frame; a gate has none."""
+        symbol = self.world.program.at(pc)
+        system = self.world.habits.system
+        if symbol is not None and symbol.name == _SWITCH and system is not None:
+            return _SWITCH, self.world.arch.word if self.world.arch.name in system.frame else 0
         if symbol is not None and symbol.name in self.guests.frames:
             return symbol.name, self.guests.frames[symbol.name]
         gates = {at: name for name, at in self.guests.gates.items()}

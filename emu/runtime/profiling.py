@@ -18,7 +18,7 @@ from emu.backport import with_barriers
 from emu.contracts.judge import kept_by_callee
 from emu.race import Gate, Guest, Landing, Race
 from emu.runtime import fields
-from emu.runtime.barriers import Barriers, Start
+from emu.runtime.barriers import Barriers, Frame, Start
 from emu.runtime.failures import Failure, Throw
 from emu.runtime.linking import link
 from emu.runtime.world import World
@@ -39,7 +39,8 @@ class Astray(Failure):
 class Program:
     """``functions``: the goroutine begins in ``first``, with one argument, and leaves its ``result`` behind that.
 
-    ``handler``: what the signal calls, with the g; ``collector``: what the other thread does, with the same g.
+    ``handler``: what the signal calls, with the g that it has found running; ``collector``: what the other thread
+    does, with the goroutine. The goroutine, or what it does on g0's stack, ends up in the gate ``kernel``.
     """
 
     functions: tuple[Function, ...]
@@ -51,7 +52,11 @@ class Program:
 
 
 class Profiling:
-    """The goroutine is in its system call, the signal has come, the collector begins. ``offset``: of barriers."""
+    """The goroutine is in its system call, the signal has come, the collector begins.
+
+    ``offset``: see `Barriers.scanstack`. ``found``: the g that the signal has found running. ``frames``: what a walk
+    from there sees as long as there are no barriers. ``result_at``: where the goroutine's result will be.
+    """
 
     def __init__(self, arch: Arch, program: Program, offset: int = facts.FIRST) -> None:
         linked, guests, _ = link(with_barriers(arch.name), program.functions, stops=False)
@@ -60,18 +65,19 @@ class Profiling:
         self.kept = kept_by_callee(self.world)
         self.barriers = Barriers(self.world, guests, self.g, self.world.code("caller"))
         self._enter_syscall()
-        self.frames = tuple(finish(self.process, self.barriers.traceback(self.interrupted)))
+        self.frames = tuple(finish(self.process, self._walk()))
 
     # the goroutine's way into its system call, while nobody else does anything
 
     def _enter_syscall(self) -> None:
         world, g = self.world, self.g
         for struct in world.gs:
+            struct["stkbar.array"] = struct["stkbar.len"] = struct["stkbarPos"] = 0
             fields.put(struct, "stackLock", 0)
         fields.put(g, "atomicstatus", Status.RUNNING)
         end = self.barriers.reserve(world.stacks["g"])
         self.process.set_role("sp", end - _ROOM * self.arch.word)
-        self._result_at = self.process.role("sp") + self.arch.call.first_argument + self.arch.word
+        self.result_at = self.process.role("sp") + self.arch.call.first_argument + self.arch.word
         world.enter(self.program.first, self.program.argument)
         while (name := self._to_gate()) != "kernel":
             if name != "entersyscall":
@@ -82,6 +88,7 @@ class Profiling:
             fields.put(g, "atomicstatus", Status.SYSCALL)
             self.process.return_from_call(self.kept)
         self.registers, self.interrupted = self.process.machine.registers(), self._start()
+        self.found = next(struct for struct in world.gs if struct.address == self._running())
 
     def _to_gate(self) -> str:
         stop = self.process.run(_STEPS)
@@ -92,6 +99,11 @@ class Profiling:
         process = self.process
         return Start(process.role("pc"), process.role("sp"), 0 if on_stack else process.role("link"))
 
+    def _running(self) -> int:
+        """The g that the thread says is running."""
+        register = self.arch.tls.g_register
+        return self.registers[register] if register else self.process.word(self.world.slot("g"))
+
     def _return_pc(self) -> int:
         sp = self.process.role("sp")
         return self.process.word(sp) if self.arch.call.return_on_stack else self.process.role("link")
@@ -100,16 +112,16 @@ class Profiling:
 
     def race(self) -> Race:
         """The thread in its handler and then out of the system call, and the collector."""
-        world, g0, gsignal = self.world, self.world.g0, self.world.gsignal
+        world, worker, gsignal = self.world, self.world.other, self.world.gsignal
         tls = world.alloc(8 * self.arch.word) + len(world.era.tls_slots) * self.arch.word
-        world.run_on(g0)
+        world.run_on(worker)
         world.enter(self.program.collector, self.g.address)
         if self.arch.tls.segment:
             self.process.set_word(tls, tls)
-            self.process.set_word(tls - self.arch.word, g0.address)
+            self.process.set_word(tls - self.arch.word, worker.address)
         collector = Guest("collector", self.process.machine.registers(), self._collector(), tls=tls)
         world.run_on(gsignal)
-        world.enter(self.program.handler, self.g.address)
+        world.enter(self.program.handler, self.found.address)
         thread = Guest("thread", self.process.machine.registers(), self._thread(), tls=world.tls_base)
         words = self._words()
         return Race(
@@ -140,15 +152,18 @@ class Profiling:
 
     def _gentraceback(self, _registers: Mapping[str, int]) -> Accesses[Landing]:
         """The handler's walk, from where the signal has found the thread."""
-        yield from self.barriers.traceback(self.interrupted)
+        yield from self._walk()
         return None
+
+    def _walk(self) -> Accesses[list[Frame]]:
+        return self.barriers.traceback(self.interrupted, on=self.found)
 
     def _sigreturn(self, _registers: Mapping[str, int]) -> Accesses[Landing]:
         """Back to where the signal has found the thread; the kernel then returns from the system call."""
         yield from ()
 
         def land() -> None:
-            self.world.set_g(self.g.address)
+            self.world.set_g(self.found.address)
             self.process.set_registers(self.registers)
             self._return(_NUMBER)
 
@@ -184,7 +199,7 @@ class Profiling:
     def _at_end(self) -> None:
         """The goroutine has returned from all of its frames: through every barrier, and with the right result."""
         g, process = self.g, self.process
-        if (found := process.word(self._result_at)) != self.program.result:
+        if (found := process.word(self.result_at)) != self.program.result:
             raise Astray(f"{self.program.first} returns {found:#x}, expected {self.program.result:#x}")
         if g["stkbarPos"] != g["stkbar.len"]:
             raise Astray(f"g.stkbarPos is {g['stkbarPos']} after {g['stkbar.len']} barriers")
