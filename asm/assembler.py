@@ -9,10 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 
 from arch.model import Arch
-from asm import readback
+from asm import encodings, readback
 from asm.image import Image
 from asm.isa import isa
 from asm.names import Names
@@ -54,15 +53,10 @@ class _Engine:
     """Keystone and Capstone for one architecture, and every encoding that was found good (or not)."""
 
     def __init__(self, arch: Arch) -> None:
-        import keystone
-
-        kinds = {"x86": keystone.KS_ARCH_X86, "arm": keystone.KS_ARCH_ARM}
-        modes = {"x86": {32: keystone.KS_MODE_32, 64: keystone.KS_MODE_64}, "arm": {32: keystone.KS_MODE_ARM}}
-        self.fresh = partial(keystone.Ks, kinds[arch.isa], modes[arch.isa][arch.bits])
-        self.failure = keystone.KsError
+        self.arch = arch
         self.reader = readback.reader(arch)
         self.isa = isa(arch, self.reader.mnemonics())
-        self.good: dict[tuple[str, bytes, int], bytes] = {}
+        self.good = encodings.known(arch.name)
         self.refused: dict[tuple[str, bytes, int], str] = {}
 
     def encode(self, insn: Instruction, address: int) -> bytes:
@@ -98,9 +92,14 @@ class _Engine:
 
         Each question gets a Keystone of its own: for its second warning one reads text that is freed by then.
         """
+        import keystone
+
+        kinds = {"x86": keystone.KS_ARCH_X86, "arm": keystone.KS_ARCH_ARM}
+        modes = {"x86": {32: keystone.KS_MODE_32, 64: keystone.KS_MODE_64}, "arm": {32: keystone.KS_MODE_ARM}}
         try:
-            code, _ = self.fresh().asm(insn.text, address, True)
-        except self.failure as problem:
+            engine = keystone.Ks(kinds[self.arch.isa], modes[self.arch.isa][self.arch.bits])
+            code, _ = engine.asm(insn.text, address, True)
+        except keystone.KsError as problem:
             reason = str(problem).partition(" (KS_")[0].lower()
             raise Refused(f"there is no such instruction ({reason}){self.isa.hint(insn)}") from None
         if not code:

@@ -51,6 +51,13 @@ def _cases() -> list[str]:
     return cases.names()
 
 
+def _remember() -> None:
+    """What was assembled once need not be assembled by the next command."""
+    from asm import encodings
+
+    encodings.start()
+
+
 ARCH, ERA, ROUTINE, CASE = Name("arch", _arches), Name("era", _eras), Name("routine", _routines), Name("case", _cases)
 
 
@@ -82,6 +89,7 @@ def check(
     stackcarry check --elf ./program
     stackcarry check --elf ./program main.main.func1
     """
+    _remember()
     from emu.check import check as check_target
     from emu.select import select
 
@@ -130,6 +138,7 @@ def trace(
     stackcarry trace gogo --arch 386 --era 2011 --scene "nil g"
     stackcarry trace runtime.morestack --elf ./program
     """
+    _remember()
     from emu import freerun
     from emu.select import traced
 
@@ -163,6 +172,7 @@ def show(routine: str, arches: tuple[str, ...], era: str, file: str | None, colo
     \b
     stackcarry show morestack --arch amd64 --era 2017
     """
+    _remember()
     from emu.select import shown
     from emu.views.console import console
     from emu.views.listing import print_routine
@@ -183,6 +193,7 @@ def list_(routines: tuple[str, ...], as_json: bool, colour: bool | None) -> None
     stackcarry list
     stackcarry list mcall
     """
+    _remember()
     from emu.select import routine_name
     from emu.views.catalogue import print_catalogue, print_scenes
 
@@ -259,6 +270,7 @@ def case_run(
     stackcarry case run vfork-frame --arch arm
     stackcarry case run gc-triple --arch amd64 --variant committed --schedule a24b9 --explain
     """
+    _remember()
     import arch as records
     from emu.cases.model import Cell
     from emu.select import arch_name
