@@ -104,10 +104,8 @@ class Barriers:
             back = (yield from read(slot, word)) if saved else start.link
             if back == self.code:
                 if next_one >= length:
-                    raise Throw(
-                        f"index out of range: {function} returns to stackBarrier, and the copy of g.stkbar that the "
-                        f"walk began with has no entry left ({length} in all)"
-                    )
+                    known = f"the walk's copy of g.stkbar has no entry {next_one}"
+                    raise Throw(f"index out of range: {function} returns to stackBarrier, and {known}")
                 entry = self._entry(array, next_one)
                 if (place := (yield from get(entry, "savedLRPtr"))) != slot:
                     raise Throw(
