@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+from arch.barriers import FIRST
 from arch.model import Arch
 from asm.guests import Function
 from emu.cases.explored import verdict
@@ -172,14 +173,14 @@ def _body(text: str) -> str:
     return "\n".join(line for line in text.splitlines() if line.strip())
 
 
-def profiling(arch: Arch, guests: tuple[Function, ...]) -> Profiling:
-    """The goroutine in its system call, called by these functions, and the two that come together over its stack."""
-    return Profiling(arch, Program(guests, _CHAIN[0], _ARGUMENT, _RESULT))
+def profiling(arch: Arch, guests: tuple[Function, ...], offset: int = FIRST) -> Profiling:
+    """The goroutine in its system call, and the two that come together over its stack. ``offset``: of barriers."""
+    return Profiling(arch, Program(guests, _CHAIN[0], _ARGUMENT, _RESULT), offset)
 
 
 def run(variant: Variant, arch: Arch, schedule: str) -> Verdict:
     """Explore, or follow the schedule."""
-    return verdict({variant.name: profiling(arch, functions(variant, arch.word)).race()}, schedule)
+    return verdict({variant.name: profiling(arch, functions(variant, arch.word)).race}, schedule)
 
 
 def text(variant: Variant, arch: Arch) -> str:

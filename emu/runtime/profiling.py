@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from arch import barriers as facts
 from arch.model import Arch
@@ -82,11 +83,9 @@ class Profiling:
         while (name := self._to_gate()) != "kernel":
             if name != "entersyscall":
                 raise Throw(f"{name} before the system call")
-            back = self._start()
-            g["syscallpc"] = self._return_pc()
-            g["syscallsp"] = back.sp + (self.arch.word if self.arch.call.return_on_stack else 0)
-            fields.put(g, "atomicstatus", Status.SYSCALL)
             self.process.return_from_call(self.kept)
+            g["syscallpc"], g["syscallsp"] = self.process.role("pc"), self.process.role("sp")
+            fields.put(g, "atomicstatus", Status.SYSCALL)
         self.registers, self.interrupted = self.process.machine.registers(), self._start()
         self.found = next(struct for struct in world.gs if struct.address == self._running())
 
@@ -95,8 +94,7 @@ class Profiling:
         return next((name for name, at in self.world.program.gates.items() if at == stop.pc), stop.kind)
 
     def _start(self) -> Start:
-        on_stack = self.arch.call.return_on_stack
-        process = self.process
+        process, on_stack = self.process, self.arch.call.return_on_stack
         return Start(process.role("pc"), process.role("sp"), 0 if on_stack else process.role("link"))
 
     def _running(self) -> int:
@@ -104,12 +102,9 @@ class Profiling:
         register = self.arch.tls.g_register
         return self.registers[register] if register else self.process.word(self.world.slot("g"))
 
-    def _return_pc(self) -> int:
-        sp = self.process.role("sp")
-        return self.process.word(sp) if self.arch.call.return_on_stack else self.process.role("link")
-
     # the race
 
+    @cached_property
     def race(self) -> Race:
         """The thread in its handler and then out of the system call, and the collector."""
         world, worker, gsignal = self.world, self.world.other, self.world.gsignal

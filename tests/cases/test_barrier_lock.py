@@ -65,13 +65,26 @@ def test_the_goroutine_returns_through_two_barriers(arch: str) -> None:
     """The collector first; then the walk over barriers that are all in place, and the way back through them."""
     for variant in CASE.variants:
         scene = profiling(arches.get(arch), functions(variant, arches.get(arch).word))
-        ended = replay(scene.race(), "b500a500")
+        ended = replay(scene.race, "b500a500")
         assert ended.failure is None
         assert scene.g["stkbarPos"] == scene.g["stkbar.len"] == 2
         told = [what for who, what in ended.steps if who == "thread"]
         assert sum("stackBarrier" in what and "reads g.stkbar.array" in what for what in told) == 2
         assert sum("stackBarrier" in what and "reads stkbar[1].savedLRVal" in what for what in told) == 1
         assert sum("gentraceback reads stkbar[1].savedLRVal" in what for what in told) == 1
+
+
+@pytest.mark.parametrize(("variant", "arch"), CELLS)
+def test_with_a_barrier_in_every_frame(variant: str, arch: str) -> None:
+    """The same verdicts; four barriers that are hit."""
+    cpu = arches.get(arch)
+    scene = profiling(cpu, functions(CASE.variant(variant), cpu.word), offset=0)
+    result = explore(scene.race)
+    breaks = CASE.variant(variant).history[arch] == "breaks"
+    assert {f.kind for f in result.findings} == ({"Throw"} if breaks else set())
+    assert len(result.findings) == (10 + 6 if breaks else 0), "an entry is missing at its frame or above; is another's"
+    assert replay(scene.race, "b500a500").failure is None
+    assert scene.g["stkbarPos"] == 4
 
 
 def test_numbers_are_equal_from_run_to_run() -> None:
@@ -92,7 +105,7 @@ def changed(variant: str, arch: str, name: str, old: str, new: str) -> Explorati
         assert old in function.body
         return replace(function, body=function.body.replace(old, new, 1))
 
-    return explore(profiling(cpu, tuple(map(change, functions(CASE.variant(variant), cpu.word)))).race())
+    return explore(profiling(cpu, tuple(map(change, functions(CASE.variant(variant), cpu.word)))).race)
 
 
 FREE = "argument 0\nput 0\ninvoke freeStackLock"
@@ -142,7 +155,7 @@ def test_the_lock_is_not_taken_in_one_step(arch: str) -> None:
         at = next(at for at, text in lines.items() if text.startswith("lock cmpxchg"))
         scene.process.patch(at, cpu.nop[:1])
     try:
-        found = explore(scene.race())
+        found = explore(scene.race)
     finally:
         scene.process.unpatch()
     assert any(EMPTY in str(finding.failure) for finding in found.findings)

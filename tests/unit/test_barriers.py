@@ -225,7 +225,7 @@ def test_stack_barrier(arch: str, pos: int) -> None:
 def test_each_instruction_of_stack_barrier_matters(arch: str) -> None:
     """Without it the goroutine does not come back as it should."""
     found = scene(arch)
-    race = found.race()
+    race = found.race
     assert replay(race, "b500a500").failure is None
     program = found.world.program
     symbol = program.symbol("stackBarrier")
