@@ -125,11 +125,13 @@ def check(
 @click.option("--elf", "file", type=click.Path(), help="Trace a function of a static Go binary, by symbol.")
 @click.option("--scene", help="The entry state, by name; `stackcarry list ROUTINE` shows them.")
 @click.option("--steps", default=10_000, show_default=True, type=click.IntRange(1), help="Budget, in instructions.")
+@click.option("--schedule", help="Of a case that explores interleavings: the one to follow, as `case run` found it.")
+@click.option("--variant", default="before", show_default=True, help="The case's variant, with --schedule.")
 @_json
 @_colour
 def trace(
-    routine: str, arch: str | None, era: str, file: str | None, scene: str | None, steps: int, as_json: bool,
-    colour: bool | None,
+    routine: str, arch: str | None, era: str, file: str | None, scene: str | None, steps: int, schedule: str | None,
+    variant: str, as_json: bool, colour: bool | None,
 ) -> None:
     """Single-step a routine: one line an instruction, with the stack SP is in and what the guard says.
 
@@ -137,7 +139,12 @@ def trace(
     stackcarry trace mcall --arch arm
     stackcarry trace gogo --arch 386 --era 2011 --scene "nil g"
     stackcarry trace runtime.morestack --elf ./program
+    stackcarry trace gc-triple --arch amd64 --variant committed --schedule a24b9
     """
+    if schedule is not None:
+        from emu.views.cases import print_followed
+
+        sys.exit(FAILED if print_followed(routine, variant, arch, schedule, as_json, colour) else HOLDS)
     _remember()
     from emu import freerun
     from emu.select import traced

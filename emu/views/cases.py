@@ -118,3 +118,27 @@ def _record(cell: Cell) -> dict[str, object]:
         "unit": verdict.unit, "schedule": verdict.schedule, "findings": list(verdict.findings),
         "as_history": cell.as_history,
     }
+
+
+def print_followed(
+    name: str, variant: str, arch: str | None, schedule: str, as_json: bool, colour: bool | None
+) -> bool:
+    """One interleaving of a case, an access to shared memory a line; whether it breaks. Raises BadInput."""
+    if arch is None:
+        raise BadInput("say which architecture: --arch 386, amd64 or arm")
+    if arch not in arches.ARCHES:
+        raise BadInput(f"no architecture {arch!r}; there are {', '.join(arches.ARCHES)}")
+    picked = next(chosen([name], [arch], [variant], replay=True), None)
+    if picked is None:
+        raise BadInput(f"{name} has no variant {variant} on {arch}")
+    verdict = picked[0].run(picked[1], arches.get(arch), schedule)
+    if as_json:
+        for line in verdict.findings:
+            click.echo(json.dumps({"kind": "step", "told": line.strip()}, ensure_ascii=False))
+        click.echo(json.dumps({"kind": "end", "end": verdict.breaks or "ends well", "schedule": schedule}))
+    else:
+        out = console(colour)
+        for line in verdict.findings:
+            out.print(line, markup=False, soft_wrap=True)
+        out.print(verdict.breaks or "ends well", markup=False, style="bold", soft_wrap=True)
+    return bool(verdict.breaks)
