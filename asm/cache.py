@@ -9,6 +9,9 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+MOST_BYTES = 16 << 20
+"""No entry of ours is larger; what is, is not ours."""
+
 
 def folder() -> Path | None:
     """The user's cache folder of this program (XDG_CACHE_HOME, else ~/.cache); None if there is no home."""
@@ -23,8 +26,11 @@ def folder() -> Path | None:
 
 def read(where: Path, key: str) -> object | None:
     """What was written under ``key``; None if there is nothing, or if it is not what was written."""
+    path = where / f"{key}.json"
     try:
-        found = json.loads((where / f"{key}.json").read_bytes())
+        if not path.is_file() or path.stat().st_size > MOST_BYTES:
+            return None
+        found = json.loads(path.read_bytes())
         return found["value"] if found["sha256"] == _digest(found["value"]) else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -7,6 +7,7 @@ constants; `.gopclntab` (Go's runtime/symtab.go) for the size of an assembly fun
 from __future__ import annotations
 
 import hashlib
+import re
 import stat
 import struct
 from bisect import bisect_left
@@ -128,8 +129,12 @@ def _version(image: Image) -> str:
         raise ElfError("damaged Go build information: no version in it")
     if image.dynamic:
         raise ElfError("dynamically linked; only static programs are supported: rebuild it with CGO_ENABLED=0")
+    for setting, only in (("GOOS", "linux"), ("GOARM", "7")):
+        found = re.search(rf"build\t{setting}=([0-9a-z]+)".encode(), info)
+        if found and found[1].decode() != only:
+            raise ElfError(f"built for {setting}={found[1].decode()}; only {setting}={only} is supported")
     for name, what in ((".symtab", "symbol table"), (".debug_info", "DWARF"), (".debug_abbrev", "DWARF")):
-        if name not in image.sections:
+        if image.section(name) is None:
             raise ElfError(f"stripped (no {what}): {_REBUILD}")
     return text.split()[0] if text.startswith("go1") else text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -53,9 +54,12 @@ def _cases() -> list[str]:
 
 def _remember() -> None:
     """What was assembled once need not be assembled by the next command."""
+    import signal
+
     from asm import encodings
 
     encodings.start()
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that has seen enough (head) ends us as it ends others
 
 
 ARCH, ERA, ROUTINE, CASE = Name("arch", _arches), Name("era", _eras), Name("routine", _routines), Name("case", _cases)
@@ -121,7 +125,7 @@ def check(
 @cli.command()
 @click.argument("routine", type=ROUTINE)
 @click.option("--arch", type=ARCH, help="386, amd64 or arm; read from the file with --elf.")
-@click.option("--era", default="modern", show_default=True, type=ERA, help="An era or a release; not with --elf.")
+@click.option("--era", type=ERA, help="An era or a release, modern by default; not with --elf.")
 @click.option("--elf", "file", type=click.Path(), help="Trace a function of a static Go binary, by symbol.")
 @click.option("--scene", help="The entry state, by name; `stackcarry list ROUTINE` shows them.")
 @click.option("--steps", default=10_000, show_default=True, type=click.IntRange(1), help="Budget, in instructions.")
@@ -130,8 +134,8 @@ def check(
 @_json
 @_colour
 def trace(
-    routine: str, arch: str | None, era: str, file: str | None, scene: str | None, steps: int, schedule: str | None,
-    variant: str, as_json: bool, colour: bool | None,
+    routine: str, arch: str | None, era: str | None, file: str | None, scene: str | None, steps: int,
+    schedule: str | None, variant: str, as_json: bool, colour: bool | None,
 ) -> None:
     """Single-step a routine: one line an instruction, with the stack SP is in and what the guard says.
 
@@ -164,16 +168,16 @@ def trace(
         for step in run.steps:
             out.print(step_line(run.world, step), soft_wrap=True)
         out.print(f"{run.scene}: {run.end}", style="bold", markup=False)
-    sys.exit({"ended": HOLDS, "fault": FAULTED, "budget": BUDGET}[run.outcome])
+    sys.exit({"ended": HOLDS, "failed": FAILED, "fault": FAULTED, "budget": BUDGET}[run.outcome])
 
 
 @cli.command()
 @click.argument("routine", type=ROUTINE)
 @click.option("--arch", "arches", multiple=True, type=ARCH, help="386, amd64 or arm; all by default.")
-@click.option("--era", default="modern", show_default=True, type=ERA, help="An era or a release; not with --elf.")
+@click.option("--era", type=ERA, help="An era or a release, modern by default; not with --elf.")
 @click.option("--elf", "file", type=click.Path(), help="Show a function of a static Go binary.")
 @_colour
-def show(routine: str, arches: tuple[str, ...], era: str, file: str | None, colour: bool | None) -> None:
+def show(routine: str, arches: tuple[str, ...], era: str | None, file: str | None, colour: bool | None) -> None:
     """Show a routine: the frame map of its file, its source with comments, address and bytes.
 
     \b
@@ -302,7 +306,9 @@ def main() -> None:
 
     signal.signal(signal.SIGINT, INTERRUPT.handle)
     try:
+        _check_output()
         cli.main(standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.Abort:
         sys.exit(INTERRUPTED)
     except click.ClickException as error:
@@ -315,8 +321,18 @@ def main() -> None:
         sys.exit(BAD_INPUT)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        sys.exit(HOLDS)
+    except OSError as error:
+        sys.stdout = None  # nothing more can be written there, at exit neither
+        click.echo(f"stackcarry: the output cannot be written: {error.strerror or error}", err=True)
+        sys.exit(BAD_INPUT)
+
+
+def _check_output() -> None:
+    """Refuse a closed standard output, and let no character fail that a terminal's encoding lacks."""
+    if sys.stdout is None:
+        raise OSError("standard output is closed")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ class Run:
     scene: str
     steps: Sequence[Step]
     end: str
-    outcome: Literal["ended", "fault", "budget"]
+    outcome: Literal["ended", "failed", "fault", "budget"]
 
 
 def trace(target: Target, name: str, scene: str | None, steps: int) -> Run:
@@ -65,8 +65,9 @@ def _scene(world: World, name: str, wanted: str | None, steps: int) -> Run:
         return Run(world, scene.name, taken, f"no end within {steps} steps", "budget")
     failed = [check for check in checks if not check.ok]
     end = f"ended at {where}" + (f", {len(failed)} checks failed" if failed else ", its contract holds")
-    unforeseen = stop.kind == "fault" and bool(failed)
-    return Run(world, scene.name, taken, end, "fault" if unforeseen else "ended")
+    holes = {check.hole for check in checks if check.hole}
+    end += "".join(f"; hole: {hole}" for hole in sorted(holes))
+    return Run(world, scene.name, taken, end, "failed" if failed else "ended")
 
 
 def _pick(scenes: dict[str, Scene], wanted: str | None, name: str) -> Scene:
@@ -95,8 +96,9 @@ def _plain(world: World, name: str, steps: int) -> Run:
     tracer.close()
     if stop.kind == "budget":
         return Run(world, "call", taken, f"no end within {steps} steps", "budget")
-    if stop.kind == "fault":
-        touched = f" touching {stop.address:#x}" if stop.address is not None else ""
-        end = f"fault in {world.program.describe(stop.pc)}{touched} at step {recorder.steps}"
+    if stop.kind in ("fault", "trap"):
+        what = f"touching {stop.address:#x}" if stop.address is not None else "an illegal instruction"
+        what = "a breakpoint" if stop.kind == "trap" else what
+        end = f"fault in {world.program.describe(taken[-1].pc)}: {what}, at step {taken[-1].number}"
         return Run(world, "call", taken, end, "fault")
     return Run(world, "call", taken, f"ended at {name_of(world, stop)}", "ended")

@@ -105,6 +105,8 @@ class Machine:
         if self.arch.isa == "arm":
             cpsr = self._uc.reg_read(arm_const.UC_ARM_REG_CPSR)
             self._uc.reg_write(arm_const.UC_ARM_REG_CPSR, cpsr & ~_MODE_BITS | _USER_MODE)
+            self._uc.reg_write(arm_const.UC_ARM_REG_C1_C0_2, 0xF << 20)  # floating point is off at reset
+            self._uc.reg_write(arm_const.UC_ARM_REG_FPEXC, 1 << 30)
         return self._uc.context_save()
 
     def map(self, address: int, size: int, *, writable: bool = True, executable: bool = False) -> None:

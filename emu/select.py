@@ -9,6 +9,7 @@ from pathlib import Path
 
 import arch as arches
 from arch import golang
+from arch.model import Arch
 from asm.goelf import ElfError
 from asm.program import Program
 from asm.statement import AsmError
@@ -17,6 +18,9 @@ from emu.errors import BadInput
 from emu.routines import ROUTINES
 from emu.rows import EXPERIMENTS, rows
 from emu.target import Target
+
+MODERN = "modern"
+_MOST_TEXT = 4 << 20  # bytes of a text that `asm` takes
 
 
 def routine_names() -> list[str]:
@@ -96,26 +100,33 @@ def select(
     return [(target, kept) for target, kept in picked if kept]
 
 
-def _elf_or_era(arch: str | None, era: str, file: str | None) -> Target:
+def _elf_or_era(arch: str | None, era: str | None, file: str | None) -> Target:
     if file is not None:
+        _refuse_era(era)
         return binary(file, [arch_name(arch)] if arch else [])
     if arch is None:
         raise BadInput("say which architecture: --arch 386, amd64 or arm")
-    return targets.of_era(era_name(era), arch_name(arch))
+    return targets.of_era(era_name(era or MODERN), arch_name(arch))
 
 
-def traced(routine: str, arch: str | None, era: str, file: str | None) -> tuple[Target, str]:
+def _refuse_era(era: str | None) -> None:
+    if era is not None:
+        raise BadInput("a binary says itself of which era it is; leave --era out")
+
+
+def traced(routine: str, arch: str | None, era: str | None, file: str | None) -> tuple[Target, str]:
     """What `trace` runs: a target, and a routine's name or (in a binary) a symbol's. Raises BadInput."""
     target = _elf_or_era(arch, era, file)
     return target, _code_name(target, routine)
 
 
-def shown(routine: str, arch_names: Sequence[str], era: str, file: str | None) -> list[tuple[Target, str]]:
+def shown(routine: str, arch_names: Sequence[str], era: str | None, file: str | None) -> list[tuple[Target, str]]:
     """What `show` lists: each arch that has the routine. Raises BadInput when none has."""
     if file is not None:
+        _refuse_era(era)
         target = binary(file, [arch_name(name) for name in arch_names])
         return [(target, _code_name(target, routine))]
-    chosen = [targets.of_era(era_name(era), arch_name(name)) for name in arch_names or arches.ARCHES]
+    chosen = [targets.of_era(era_name(era or MODERN), arch_name(name)) for name in arch_names or arches.ARCHES]
     name = routine.removeprefix("runtime.").removeprefix("syscall.")
     having = [(target, name) for target in chosen if name in target.program]
     return having or [(chosen[0], _code_name(chosen[0], routine))]
@@ -128,12 +139,24 @@ def _code_name(target: Target, given: str) -> str:
         return short
     for symbol in (given, f"{given}.abi0"):
         if symbol in target.program:
-            return symbol
-    near = difflib.get_close_matches(given, [*target.routines, *target.program.symbols], n=3)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            return _code(target, symbol)
+    if given in EXPERIMENTS:
+        raise BadInput(f"{given} is an experiment with many runs; only `check` takes it")
     if short in target.routines:
         raise BadInput(f"{target.title}: {given} is absent, the linker dropped it")
+    near = difflib.get_close_matches(given, {*target.routines, *target.program.symbols}, n=3)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
     raise BadInput(f"{target.title} has no function {given!r} on {target.arch.name}{hint}")
+
+
+def _code(target: Target, name: str) -> str:
+    """The name of a symbol that is code all through. Raises BadInput."""
+    symbol = target.program.symbol(name)
+    end = symbol.address + symbol.size
+    if not any(s.executable and s.address <= symbol.address and end <= s.address + s.size
+               for s in target.program.segments):
+        raise BadInput(f"{target.title}: {name} is data, not a function")
+    return name
 
 
 def assembled(file: str, arch: str, era: str | None, base: str) -> Program:
@@ -142,17 +165,39 @@ def assembled(file: str, arch: str, era: str | None, base: str) -> Program:
 
     record = arches.get(arch_name(arch))
     names = golang.era(era_name(era)).names(record) if era else {}
+    address = _address(base, record)
     try:
-        address = int(base, 0)
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-        if not 0 <= address <= record.mask - 0x100_0000:
-            raise BadInput(f"--base {base}: not an address of {record.name}")
-        return assemble_untrusted(text, file, record, address, names, {})
+        return assemble_untrusted(_text(file), "<stdin>" if file == "-" else file, record, address, names, {})
     except AsmError as error:
         raise BadInput(str(error)) from None
+
+
+def _address(base: str, record: Arch) -> int:
+    try:
+        address = int(base, 0)
+    except ValueError:
+        raise BadInput(f"--base {base}: not a number") from None
+    if not 0 <= address <= record.mask - 0x100_0000:
+        raise BadInput(f"--base {base}: no address of {record.name} with room for a program")
+    if address % record.alignment:
+        raise BadInput(f"--base {base}: an instruction of {record.name} stands at a multiple of {record.alignment}")
+    return address
+
+
+def _text(file: str) -> str:
+    """What is in a text file, or on standard input. Raises BadInput."""
+    try:
+        if file == "-":
+            if sys.stdin is None:
+                raise BadInput("standard input is closed")
+            text = sys.stdin.read(_MOST_TEXT + 1)
+        else:
+            with Path(file).open(encoding="utf-8") as stream:
+                text = stream.read(_MOST_TEXT + 1)
     except OSError as error:
         raise BadInput(f"{file}: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise BadInput(f"{file}: not a text file") from None
-    except ValueError:
-        raise BadInput(f"--base {base}: not a number") from None
+    if len(text) > _MOST_TEXT:
+        raise BadInput(f"{file}: more than {_MOST_TEXT >> 20} MiB of text")
+    return text

@@ -21,6 +21,8 @@ from asm.statement import Statement
 
 # Far from where Go's linker puts programs, and close enough for an arm branch from code to gates.
 CODE, DATA, VDSO, GATES = 0x4E00_0000, 0x4E80_0000, 0x4E90_0000, 0x4F00_0000
+OWN_END = 0x7000_0000  # up to here lie the stacks and structs of 32-bit worlds, too
+OWN_64 = range(0xC0_0000_0000, 0xD0_0000_0000)  # and those of 64-bit ones
 _GATE_STEP = 16
 
 # Functions of the runtime that Python stands for.
@@ -107,6 +109,11 @@ def of_statements(era: Era, arch: Arch, statements: Sequence[Statement]) -> Targ
 def of_binary(path: str) -> Target:
     """The routines, layout and constants of a static Go binary. Raises ElfError."""
     binary = goelf.load(path)
+    for own in (range(CODE, OWN_END), OWN_64):
+        for segment in binary.program.segments:
+            if segment.address < own.stop and segment.address + segment.size > own.start:
+                where = f"{own.start:#x} to {own.stop:#x} is needed for stacks and gates"
+                raise goelf.ElfError(f"{path}: linked at {segment.address:#x}; {where}: link it elsewhere")
     arch = arches.get(binary.arch)
     try:
         modern = golang.era(binary.go)

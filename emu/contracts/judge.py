@@ -60,7 +60,7 @@ def judge(
 ) -> list[Check]:
     """Reset the world, enter the scene, run it from moment to moment and judge each.
 
-    ``steps``: budget from one moment to the next, in instructions.
+    ``steps``: budget, in instructions.
     ``watch`` is called when the entry state stands; what it returns is called at each stop, with its name.
     """
     world.reset()
@@ -72,7 +72,7 @@ def judge(
     checks: list[Check] = []
     answers = iter(scene.answers)
     for number, moment in enumerate(effect.moments):
-        stop = world.process.run(steps)
+        stop = world.process.run(steps - world.process.machine.recorder.steps)
         found = name_of(world, stop)
         if stopped is not None:
             stopped(stop, found)

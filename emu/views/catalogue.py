@@ -32,8 +32,8 @@ def print_catalogue(as_json: bool, colour: bool | None) -> None:
     out = console(colour)
     for era, by_arch in found.items():
         record = golang.ERAS[era]
-        table = Table(title=f"era {era}: {record.stacks} stacks, Go at {record.commit}", title_justify="left",
-                      title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        out.print(f"era {era}: {record.stacks} stacks, Go at {record.commit}", style="bold")
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for heading in ("routine", *by_arch):
             table.add_column(heading)
         for name in dict.fromkeys(name for names in by_arch.values() for name in names):

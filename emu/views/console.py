@@ -16,7 +16,8 @@ def console(colour: bool | None = None) -> Console:
         colour = True
     if colour is None:
         colour = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or 160)
+    columns = os.environ.get("COLUMNS", "")
+    width = None if sys.stdout.isatty() else int(columns) if columns.isdecimal() and int(columns) else 160
     return Console(
         force_terminal=colour, no_color=not colour, color_system="auto" if colour else None, width=width,
         highlight=False, legacy_windows=False,

@@ -21,7 +21,7 @@ def print_explained(console: Console, results: Iterable[Result]) -> None:
             key = (result.target.title, result.routine, result.scene)
             scenes.setdefault(key, {}).setdefault(result.target.arch.name, []).append(result)
     for (title, routine, scene), by_arch in scenes.items():
-        console.print(_table(f"{title} {routine}, {scene}", by_arch))
+        console.print(_table(f"{title} {routine}" + (f", {scene}" if scene else ""), by_arch))
         holes = {r.check.hole for results in by_arch.values() for r in results if r.check and r.check.hole}
         for hole in sorted(holes):
             console.print(f"hole: {hole}", style="yellow", highlight=False, markup=False)
@@ -38,7 +38,7 @@ def _table(title: str, by_arch: dict[str, list[Result]]) -> Table:
         for result in results:
             check = result.check
             assert check is not None
-            short = (check.role, check.moment)
+            short = (check.name if check.role == "flow" else check.role, check.moment)
             seen[short] = seen.get(short, 0) + 1
             rows.setdefault((*short, seen[short]), {})[arch] = _cell(result.target, check)
     for (role, _, _), row in rows.items():
@@ -47,7 +47,8 @@ def _table(title: str, by_arch: dict[str, list[Result]]) -> Table:
 
 
 def _cell(target: Target, check: Check) -> Text:
-    way = f"{check.source} → {check.target}: " if check.source else f"{check.target}: " if check.target else ""
+    way = " → ".join(part for part in (check.source, check.target) if part)
+    way = f"{way}: " if way else ""
     found = _meaning(target, check.found)
     if check.ok:
         return Text(f"{way}{found}", "yellow" if check.hole else "")

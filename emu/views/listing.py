@@ -13,6 +13,7 @@ from asm import source
 from asm.listing import listing
 from asm.program import Program
 from asm.readback import disassemble
+from emu.errors import BadInput
 from emu.target import Target
 from emu.views.names import with_target
 
@@ -33,7 +34,10 @@ def print_routine(console: Console, target: Target, name: str) -> None:
     if not target.file:
         console.print(Text(source.frame_map(target.era.name, target.arch.name), "dim"), soft_wrap=True)
         console.print(Text(source.routine_text(target.era.name, target.arch.name, name)), soft_wrap=True)
-    code = target.program.read(symbol.address, symbol.size)
+    try:
+        code = target.program.read(symbol.address, symbol.size)
+    except ValueError as error:
+        raise BadInput(f"{target.title}: {name}: {error}") from None
     for address, data, text in disassemble(arches.get(target.arch.name), code, symbol.address):
         where = f"{address:>10x}  {target.program.describe(address):<28}  {data.hex():<24}"
         console.print(Text(f"{where}  {with_target(target.program, text)}"), soft_wrap=True)

@@ -183,7 +183,8 @@ def test_the_command_replays_a_schedule() -> None:
     schedule = found("before", "amd64").schedule
     one = ["case", "run", "gc-triple", "--arch", "amd64", "--variant"]
     broken = CliRunner().invoke(cli, [*one, "before", "--schedule", schedule, "--explain"])
-    assert broken.exit_code == 0
+    assert broken.exit_code == 1
+    assert "1 cells, 1 break" in broken.output
     assert "collector: reads sched.mcpu" in broken.output
     holds = CliRunner().invoke(cli, [*one, "later", "--schedule", schedule, "--json"])
     cell, summary = (json.loads(line) for line in holds.output.splitlines())

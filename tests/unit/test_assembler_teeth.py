@@ -7,7 +7,7 @@ import pytest
 from test_assembler_bytes import AMD64, ARM, I386, code_of
 
 import arch
-from asm import assembler
+from asm import assembler, encodings
 from asm.names import Names, Pool
 from asm.operands import Instruction, Refused
 from asm.readback import disassemble
@@ -22,6 +22,7 @@ TABLES = {"386": I386, "amd64": AMD64, "arm": ARM}
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The texts that Keystone is asked for; nothing is remembered from before."""
     monkeypatch.setattr(assembler, "_ENGINES", {})
+    monkeypatch.setattr(encodings, "known", lambda _arch: {})
     texts: list[str] = []
     ask = assembler._Engine._ask
 
