@@ -154,7 +154,7 @@ def test_fault_ends_a_trace_where_it_happened(arch: str) -> None:
     run = _trace(arch, "wild")
     offset = {"386": 5, "amd64": 5, "arm": 4}[arch]
     assert (run.outcome, len(run.steps)) == ("fault", 2)
-    assert run.end == f"fault in wild+{offset:#x} touching 0x30000000 at step 2"
+    assert run.end == f"fault in wild+{offset:#x}: touching 0x30000000, at step 1", "as the line is numbered"
     assert run.steps[-1].notes[-1] == "stop: fault:0x30000000"
     assert not run.steps[-1].changed
 
