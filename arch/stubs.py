@@ -60,6 +60,8 @@ _STUBS: Mapping[str, Mapping[str, Stub]] = {
 
 # Where an era enters the kernel through a pointer to code that the kernel provides (the vDSO).
 _CALLED = {("2014", "386")}
+VDSO_CODE = {"386": bytes.fromhex("cd80 c3")}
+"""What that pointer leads to where the kernel provides nothing better: ``int 0x80; ret``."""
 
 
 def stub(era: str, arch: Arch, name: str) -> Stub:

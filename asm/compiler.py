@@ -279,11 +279,3 @@ class _Frame:
             other = self._local(op.operands[1])
             added = [f"plus {self.slots[other]}" if other else f"plus_constant {op.operands[1]}"]
         return ["; ".join([self._load(op.operands[0]), *added, self._store(op.sets[0])])]
-
-
-def allotment(function: Function) -> dict[int, tuple[str, ...]]:
-    """slot -> the locals that begin there."""
-    found: dict[int, tuple[str, ...]] = {}
-    for name, slot in function.locals:
-        found[slot] = (*found.get(slot, ()), name)
-    return found

@@ -54,12 +54,22 @@ def _cases() -> list[str]:
 
 def _remember() -> None:
     """What was assembled once need not be assembled by the next command."""
-    import signal
-
     from asm import encodings
 
     encodings.start()
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that has seen enough (head) ends us as it ends others
+
+
+def _begin() -> None:
+    """What every command does that runs code of our own sources or of a binary."""
+    _remember()
+    _end_with_reader()
+
+
+def _end_with_reader() -> None:
+    """A reader that has seen enough (head) ends us as it ends others."""
+    import signal
+
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
 
 ARCH, ERA, ROUTINE, CASE = Name("arch", _arches), Name("era", _eras), Name("routine", _routines), Name("case", _cases)
@@ -93,7 +103,7 @@ def check(
     stackcarry check --elf ./program
     stackcarry check --elf ./program main.main.func1
     """
-    _remember()
+    _begin()
     from emu.check import check as check_target
     from emu.select import select
 
@@ -146,10 +156,11 @@ def trace(
     stackcarry trace gc-triple --arch amd64 --variant committed --schedule a24b9
     """
     if schedule is not None:
+        from emu.select import needed_arch
         from emu.views.cases import print_followed
 
-        sys.exit(FAILED if print_followed(routine, variant, arch, schedule, as_json, colour) else HOLDS)
-    _remember()
+        sys.exit(FAILED if print_followed(routine, variant, needed_arch(arch), schedule, as_json, colour) else HOLDS)
+    _begin()
     from emu import freerun
     from emu.select import traced
 
@@ -183,7 +194,7 @@ def show(routine: str, arches: tuple[str, ...], era: str | None, file: str | Non
     \b
     stackcarry show morestack --arch amd64 --era 2017
     """
-    _remember()
+    _begin()
     from emu.select import shown
     from emu.views.console import console
     from emu.views.listing import print_routine
@@ -204,7 +215,7 @@ def list_(routines: tuple[str, ...], as_json: bool, colour: bool | None) -> None
     stackcarry list
     stackcarry list mcall
     """
-    _remember()
+    _begin()
     from emu.select import routine_name
     from emu.views.catalogue import print_catalogue, print_scenes
 
@@ -281,7 +292,7 @@ def case_run(
     stackcarry case run vfork-frame --arch arm
     stackcarry case run gc-triple --arch amd64 --variant committed --schedule a24b9 --explain
     """
-    _remember()
+    _begin()
     import arch as records
     from emu.cases.model import Cell
     from emu.select import arch_name

@@ -58,6 +58,13 @@ def arch_name(given: str) -> str:
         raise BadInput(error.args[0]) from None
 
 
+def needed_arch(given: str | None) -> str:
+    """An arch where one must be named. Raises BadInput."""
+    if given is None:
+        raise BadInput("say which architecture: --arch 386, amd64 or arm")
+    return arch_name(given)
+
+
 def binary(path: str, wanted: Sequence[str] = ()) -> Target:
     """The target in a Go binary; BadInput if it can't be used or is of none of the ``wanted`` arches."""
     try:
@@ -104,9 +111,7 @@ def _elf_or_era(arch: str | None, era: str | None, file: str | None) -> Target:
     if file is not None:
         _refuse_era(era)
         return binary(file, [arch_name(arch)] if arch else [])
-    if arch is None:
-        raise BadInput("say which architecture: --arch 386, amd64 or arm")
-    return targets.of_era(era_name(era or MODERN), arch_name(arch))
+    return targets.of_era(era_name(era or MODERN), needed_arch(arch))
 
 
 def _refuse_era(era: str | None) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
 import arch as arches
-from arch import golang
+from arch import golang, stubs
 from arch.golang import Era
 from arch.model import Arch
 from arch.stubs import VFORK_INPUTS
@@ -63,15 +63,11 @@ def gates(names: tuple[str, ...]) -> dict[str, int]:
     return {name: GATES + index * _GATE_STEP for index, name in enumerate(names)}
 
 
-# What _vdso leads to where the kernel provides nothing better: int 0x80; ret.
-_VDSO_CODE = {"386": bytes.fromhex("cd80 c3")}
-
-
 def _data(arch: Arch) -> tuple[tuple[Segment, ...], dict[str, int]]:
     """The variables that our sources read: iscgo (a byte), tls_g and _vdso (words), and what that leads to."""
     names = ("iscgo", "tls_g", "_vdso")
     addresses = {name: DATA + index * 16 for index, name in enumerate(names)}
-    code = _VDSO_CODE.get(arch.name, b"")
+    code = stubs.VDSO_CODE.get(arch.name, b"")
     image = bytes(addresses["_vdso"] - DATA) + arch.pack(VDSO if code else 0).ljust(16, b"\0")
     data = Segment(DATA, image, len(image), writable=True, executable=False)
     entry = Segment(VDSO, code, len(code), writable=False, executable=True)

@@ -9,7 +9,7 @@ from arch.barriers import FIRST
 from arch.model import Arch
 from asm.guests import Function
 from emu.cases.explored import verdict
-from emu.cases.model import Case, Variant, Verdict
+from emu.cases.model import BREAKS, HOLDS, Case, Variant, Verdict
 from emu.runtime.profiling import Profiling, Program
 
 STORY = """
@@ -189,18 +189,16 @@ def text(variant: Variant, arch: Arch) -> str:
     return "\n\n".join(f"{f.name}:{'  // no stack check' if f.nosplit else ''}\n{f.body}" for f in guests)
 
 
-_ALL = ("386", "amd64", "arm")
-_BREAKS, _HOLDS = dict.fromkeys(_ALL, "breaks"), dict.fromkeys(_ALL, "holds")
 
 CASE = Case(
     name="barrier-lock",
     title="a profiler walks a stack whose return PCs the collector is replacing",
     story=STORY,
     variants=(
-        Variant("before", "87f97c73d37d^", "nobody locks", _BREAKS),
-        Variant("committed", "87f97c73d37d", "walk and scan lock g.stackLock", _HOLDS),
-        Variant("g0", "87f97c73d37d", "the same; the signal finds the thread on g0", _BREAKS),
-        Variant("later", "9c9d74aba7", "the walk tries the lock of m.curg", _HOLDS),
+        Variant("before", "87f97c73d37d^", "nobody locks", BREAKS),
+        Variant("committed", "87f97c73d37d", "walk and scan lock g.stackLock", HOLDS),
+        Variant("g0", "87f97c73d37d", "the same; the signal finds the thread on g0", BREAKS),
+        Variant("later", "9c9d74aba7", "the walk tries the lock of m.curg", HOLDS),
     ),
     run=run,
     text=text,

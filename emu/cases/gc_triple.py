@@ -8,7 +8,7 @@ from arch.model import Arch
 from asm.guests import Function
 from emu import target
 from emu.cases.explored import verdict
-from emu.cases.model import Case, Variant, Verdict
+from emu.cases.model import BREAKS, HOLDS, Case, Variant, Verdict
 from emu.contracts.judge import kept_by_callee
 from emu.race import Guest, Race, Script
 from emu.runtime import fields
@@ -49,12 +49,10 @@ scheduler's lock is a spin. The scheduler, newstack and the collector are Python
 step: the goroutine stores no pointer there meanwhile.
 """
 
-_EVERYWHERE = ("386", "amd64", "arm")
-_BREAKS, _HOLDS = dict.fromkeys(_EVERYWHERE, "breaks"), dict.fromkeys(_EVERYWHERE, "holds")
 VARIANTS = (
-    Variant("before", "370276a3e58c^", "the collector reads g.sched.sp and g.stackbase", _BREAKS),
-    Variant("committed", "370276a3e58c", "a triple is saved; scanstack asks the wrong g for it; checks", _BREAKS),
-    Variant("later", "37b3494026", "scanstack asks the g that it scans", _HOLDS),
+    Variant("before", "370276a3e58c^", "the collector reads g.sched.sp and g.stackbase", BREAKS),
+    Variant("committed", "370276a3e58c", "a triple is saved; scanstack asks the wrong g for it; checks", BREAKS),
+    Variant("later", "37b3494026", "scanstack asks the g that it scans", HOLDS),
 )
 TESTS = {"before": "", "committed": "g", "later": "gp"}
 

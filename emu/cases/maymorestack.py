@@ -11,7 +11,7 @@ from asm import guests, hooks
 from asm.guests import Function
 from asm.hooks import Hook
 from emu import target as targets
-from emu.cases.model import Case, Variant, Verdict
+from emu.cases.model import BREAKS, HOLDS, Case, Variant, Verdict
 from emu.check import check
 from emu.contracts.judge import Check
 from emu.flows.hooked import ROUNDS, Program
@@ -138,25 +138,23 @@ def _text(variant: Variant, arch: Arch) -> str:
     return "\n".join(lines)
 
 
-_HOLDS = {"386": "holds", "amd64": "holds", "arm": "holds"}
-_BREAKS = dict.fromkeys(_HOLDS, "breaks")
 
 CASE = Case(
     name="maymorestack",
     title="a hook that preempts at every stack check, and the register that its call loses",
     story=STORY,
     variants=(
-        Variant("before", "go1.17", "no hook; the worker's mistake goes unseen", _HOLDS),
-        Variant("found", "35c7234601c4", "the same worker under mayMoreStackPreempt", _BREAKS),
-        Variant("committed", "35c7234601c4", "a worker without the mistake under mayMoreStackPreempt", _HOLDS),
-        Variant("move", "bd580a0d10", "the same under mayMoreStackMove", _HOLDS),
-        Variant("recursive", "3839b60014", "a hook that has a stack check, and so the call of a hook", _BREAKS),
+        Variant("before", "go1.17", "no hook; the worker's mistake goes unseen", HOLDS),
+        Variant("found", "35c7234601c4", "the same worker under mayMoreStackPreempt", BREAKS),
+        Variant("committed", "35c7234601c4", "a worker without the mistake under mayMoreStackPreempt", HOLDS),
+        Variant("move", "bd580a0d10", "the same under mayMoreStackMove", HOLDS),
+        Variant("recursive", "3839b60014", "a hook that has a stack check, and so the call of a hook", BREAKS),
         Variant(
             "emitted", "3839b60014", "the hook destroys all that its ABI lets it; the prologue as Go emits it",
-            {**_HOLDS, "arm": "breaks"},
+            {**HOLDS, "arm": "breaks"},
             {"arm": "R7 is stored and never loaded again, in Go 1.18 to 1.27.3"},
         ),
-        Variant("intended", "none", "the same; the prologue as it was meant, a change on arm only", _HOLDS),
+        Variant("intended", "none", "the same; the prologue as it was meant, a change on arm only", HOLDS),
     ),
     run=_run,
     text=_text,

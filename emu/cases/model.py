@@ -6,7 +6,11 @@ import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from arch import ARCHES
 from arch.model import Arch
+
+BREAKS, HOLDS = dict.fromkeys(ARCHES, "breaks"), dict.fromkeys(ARCHES, "holds")
+"""Histories that are the same on every arch."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from emu.contracts.judge import Scene
 from emu.runtime.struct import Struct
 from emu.runtime.world import World
+from emu.scenes.cgo import under_cgo
 
 Scenes = Callable[[World], Iterator[Scene]]
 
@@ -43,18 +44,13 @@ def morestack(world: World) -> Iterator[Scene]:
         w.g0["sched.sp"] = w.stacks["g0"].address
         enter(w)
 
-    def enter_cgo(w: World) -> None:
-        enter(w)
-        w.set_cgo()
-
     yield Scene("grow", enter)
     yield Scene("newstack returns", enter, facts={"returns": _spoiled_link(world)})
     yield Scene("on g0", lambda w: enter_morestack(w, "morestack", w.g0))
     yield Scene("on gsignal", lambda w: enter_morestack(w, "morestack", w.gsignal))
     if arch.name in h.probe:
         yield Scene("g0 without room", enter_without_room, facts={"no room": 1})
-    if "link" in arch.roles and world.habits.cgo == "mirror":
-        yield Scene("iscgo", enter_cgo, facts={"cgo": world.cgo_mirror})
+    yield from under_cgo(world, enter)
 
 
 def plain(name: str) -> Scenes:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from emu.contracts.judge import Scene
 from emu.runtime.world import LONE_BIT, World
+from emu.scenes.cgo import under_cgo
 
 
 def mcall(world: World) -> Iterator[Scene]:
@@ -18,14 +19,9 @@ def mcall(world: World) -> Iterator[Scene]:
         w.run_on(w.g0)
         enter(w)
 
-    def enter_cgo(w: World) -> None:
-        enter(w)
-        w.set_cgo()
-
     yield Scene("switch", enter)
     yield Scene("on g0", enter_on_g0)
-    if "link" in world.arch.roles and world.habits.cgo == "mirror":
-        yield Scene("iscgo", enter_cgo, facts={"cgo": world.cgo_mirror})
+    yield from under_cgo(world, enter)
 
 
 def _fill(w: World, g: int, ctxt: bool) -> None:
@@ -47,10 +43,6 @@ def gogo(world: World) -> Iterator[Scene]:
         enter(w, w.other.address)
         w.process.set_role("flags", sum(1 << bit for bit in flags.values()))
 
-    def enter_cgo(w: World) -> None:
-        enter(w, w.other.address)
-        w.set_cgo()
-
     yield Scene("resume", lambda w: enter(w, w.other.address))
     yield Scene("nil g", lambda w: enter(w, 0))
     if world.habits.clears:
@@ -58,8 +50,7 @@ def gogo(world: World) -> Iterator[Scene]:
     if "link" in world.arch.roles and world.habits.link_flags:
         kept = {name: bit for name, bit in world.arch.flag_bits.items() if name not in world.habits.link_flags}
         yield Scene("opposite flags", lambda w: enter_with_flags(w, kept))
-    if "link" in world.arch.roles and world.habits.cgo:
-        yield Scene("iscgo", enter_cgo, facts={"cgo": world.cgo_mirror})
+    yield from under_cgo(world, lambda w: enter(w, w.other.address), kinds=("mirror", "call"))
 
 
 def gogocall(world: World) -> Iterator[Scene]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from emu.contracts.judge import Scene
 from emu.runtime.struct import Struct
 from emu.runtime.world import LONE_BIT, World
+from emu.scenes.cgo import under_cgo
 
 _MOVED = 256  # bytes that the goroutine's stack moves while fn runs
 _COPIED = 4  # words that move: a frame of systemstack, its return PC, its argument
@@ -21,10 +22,6 @@ def systemstack(world: World) -> Iterator[Scene]:
         w.g["sched.ctxt"] = ctxt
         w.enter("systemstack", w.function("fn"))
 
-    def enter_cgo(w: World) -> None:
-        enter(w, w.g)
-        w.set_cgo()
-
     yield Scene("switch", lambda w: enter(w, w.g))
     yield Scene("stack moved by fn", lambda w: enter(w, w.g), meanwhile=_move, facts={"moved": _MOVED})
     yield Scene("on g0", lambda w: enter(w, w.g0))
@@ -32,8 +29,7 @@ def systemstack(world: World) -> Iterator[Scene]:
     yield Scene("wrong g", lambda w: enter(w, w.other))
     if world.habits.system.clean:
         yield Scene("stale ctxt", lambda w: enter(w, w.g, LONE_BIT))
-    if "link" in world.arch.roles and world.habits.cgo == "mirror":
-        yield Scene("iscgo", enter_cgo, facts={"cgo": world.cgo_mirror})
+    yield from under_cgo(world, lambda w: enter(w, w.g))
 
 
 def _move(w: World) -> None:

@@ -13,7 +13,7 @@ import arch as arches
 from emu import cases
 from emu.cases.model import Case, Cell, Variant
 from emu.errors import BadInput
-from emu.views.console import console
+from emu.views.console import console, plain_table
 
 
 def chosen(
@@ -97,7 +97,7 @@ def print_cells(cells: Iterable[Cell], as_json: bool, colour: bool | None, findi
 
 
 def _table(name: str, cells: Sequence[Cell]) -> Table:
-    table = Table(title=name, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = plain_table(name)
     replays = any(cell.verdict.schedule for cell in cells)
     for heading in ("variant", "arch", "verdict", *(("schedule",) if replays else ())):
         table.add_column(heading, overflow="fold")
@@ -121,13 +121,9 @@ def _record(cell: Cell) -> dict[str, object]:
 
 
 def print_followed(
-    name: str, variant: str, arch: str | None, schedule: str, as_json: bool, colour: bool | None
+    name: str, variant: str, arch: str, schedule: str, as_json: bool, colour: bool | None
 ) -> bool:
     """One interleaving of a case, an access to shared memory a line; whether it breaks. Raises BadInput."""
-    if arch is None:
-        raise BadInput("say which architecture: --arch 386, amd64 or arm")
-    if arch not in arches.ARCHES:
-        raise BadInput(f"no architecture {arch!r}; there are {', '.join(arches.ARCHES)}")
     picked = next(chosen([name], [arch], [variant], replay=True), None)
     if picked is None:
         raise BadInput(f"{name} has no variant {variant} on {arch}")

@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 
 import click
-from rich.table import Table
 
 import arch as arches
 from arch import golang
@@ -14,7 +13,7 @@ from emu import target as targets
 from emu.check import world_of
 from emu.routines import ROUTINES
 from emu.rows import EXPERIMENTS, rows
-from emu.views.console import console
+from emu.views.console import console, plain_table
 
 
 def print_catalogue(as_json: bool, colour: bool | None) -> None:
@@ -33,7 +32,7 @@ def print_catalogue(as_json: bool, colour: bool | None) -> None:
     for era, by_arch in found.items():
         record = golang.ERAS[era]
         out.print(f"era {era}: {record.stacks} stacks, Go at {record.commit}", style="bold")
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table = plain_table()
         for heading in ("routine", *by_arch):
             table.add_column(heading)
         for name in dict.fromkeys(name for names in by_arch.values() for name in names):

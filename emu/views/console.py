@@ -1,4 +1,7 @@
-"""The one place that decides about colour: flag, NO_COLOR, FORCE_COLOR, TERM=dumb, then whether it is a tty."""
+"""How everything is printed: the shape of tables, and the one place that decides about colour.
+
+Its order: flag, NO_COLOR, FORCE_COLOR, TERM=dumb, then whether it is a tty.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 import sys
 
 from rich.console import Console
+from rich.table import Table
 
 
 def console(colour: bool | None = None) -> Console:
@@ -21,4 +25,11 @@ def console(colour: bool | None = None) -> Console:
     return Console(
         force_terminal=colour, no_color=not colour, color_system="auto" if colour else None, width=width,
         highlight=False, legacy_windows=False,
+    )
+
+
+def plain_table(title: str = "") -> Table:
+    """A table without lines, as every view draws it; the title stands above it to the left."""
+    return Table(
+        title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0)
     )

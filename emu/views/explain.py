@@ -11,6 +11,7 @@ from rich.text import Text
 from emu.check import Result, world_of
 from emu.contracts.judge import Check
 from emu.target import Target
+from emu.views.console import plain_table
 
 
 def print_explained(console: Console, results: Iterable[Result]) -> None:
@@ -29,7 +30,7 @@ def print_explained(console: Console, results: Iterable[Result]) -> None:
 
 
 def _table(title: str, by_arch: dict[str, list[Result]]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = plain_table(title)
     table.add_column("role")
     rows: dict[tuple[str, str, int], dict[str, Text]] = {}
     for arch, results in by_arch.items():

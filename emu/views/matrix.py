@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from emu.check import Result
+from emu.views.console import plain_table
 
 
 @dataclass
@@ -96,7 +97,7 @@ def print_matrix(console: Console, results: Iterable[Result]) -> Summary:
 
 
 def _table(by_arch: dict[str, list[Result]]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = plain_table()
     table.add_column("routine")
     cells: dict[str, dict[str, Cell]] = {}
     for arch, results in by_arch.items():
