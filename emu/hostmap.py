@@ -110,9 +110,10 @@ class HostMap:
         at = bisect_right(self._starts, address)
         if at:
             _, end, base, buffer, _ = self._pieces[at - 1]
-            if address + size <= end:
+            if 0 <= size <= end - address:
                 return buffer[address - base : address - base + size]
-        return b"".join(p.buffer[a - p.base : a - p.base + n] for p, a, n in self._parts(address, size))
+        parts = list(self._parts(address, size))
+        return b"".join(piece.buffer[part - piece.base : part - piece.base + length] for piece, part, length in parts)
 
     def write(self, address: int, data: bytes) -> None:
         """Store bytes into as many adjacent ranges as they lie in, or none."""
@@ -120,7 +121,7 @@ class HostMap:
         at = bisect_right(self._starts, address)
         if at:
             _, end, base, buffer, _ = self._pieces[at - 1]
-            if address + size <= end:
+            if size <= end - address:
                 buffer[address - base : address - base + size] = data
                 return
         for piece, part, length in list(self._parts(address, size)):
@@ -129,11 +130,11 @@ class HostMap:
 
     def _parts(self, address: int, size: int) -> Iterator[tuple[Piece, int, int]]:
         """The ranges that ``size`` bytes lie in, each with the first address there and how many bytes."""
-        end = address + size
-        while address < end:
-            piece = self.find(address)
-            if piece is None:
-                raise ValueError(f"nothing is mapped at {address:#x}")
-            length = min(end, piece.end) - address
-            yield piece, address, length
-            address += length
+        at, end = address, address + size
+        while at != end:
+            piece = self.find(at)
+            if piece is None or size < 0:
+                raise ValueError(f"no {size} bytes are mapped at {address:#x}")
+            length = min(end, piece.end) - at
+            yield piece, at, length
+            at += length

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from mmap import mmap
 from typing import Any, Literal
 
 import unicorn
@@ -16,12 +17,12 @@ from unicorn import arm_const, x86_const
 from unicorn.unicorn_py3.unicorn import uclib
 
 from arch.model import Arch
+from emu.hostmap import HostMap, address_of, zeros
 from emu.interrupt import INTERRUPT
 from emu.recorder import Recorder
 
 PAGE = 0x1000
 _NEVER = 0xFFFF_F000  # an address no program has: never reached, so that only exits and stops end a run
-_LARGEST = 1 << 28  # bytes of one read; a wilder size comes from a broken guest, and the engine would allocate it
 _GS_BASE_MSR = 0xC000_0101  # writing the register GS_BASE is lost in 32-bit mode; the MSR is not
 _FS_BASE_MSR = 0xC000_0100
 _BREAKPOINT_VECTORS = (3, 7)  # int3 on x86, bkpt on arm
@@ -55,12 +56,13 @@ _ACCESS = {
 
 
 class Machine:
-    """An emulated CPU of ``arch`` that stops at the addresses in ``exits``."""
+    """An emulated CPU of ``arch`` that stops at the addresses in ``exits``. ``memory``: where what is mapped lies."""
 
     def __init__(self, arch: Arch, exits: Iterable[int] = ()) -> None:
         self.arch = arch
         self._uc, constants, prefix = _engine(arch)
         self._uc.ctl_set_tcg_buffer_size(1 << 20)  # the default reserves 1 GiB for every machine
+        self.memory = HostMap()
         self._ids: dict[str, int] = {
             name: getattr(constants, prefix + name.upper()) for name in arch.registers
         }
@@ -114,11 +116,17 @@ class Machine:
         protection = unicorn.UC_PROT_READ
         protection |= unicorn.UC_PROT_WRITE if writable else 0
         protection |= unicorn.UC_PROT_EXEC if executable else 0
-        self._uc.mem_map(address, size, protection)
+        self._lend(address, zeros(size), protection)
+
+    def _lend(self, address: int, buffer: mmap, protection: int) -> None:
+        """Guest memory lies in host buffers of ours: a word is read without asking the engine."""
+        self._uc.mem_map_ptr(address, len(buffer), protection, address_of(buffer))
+        self.memory.add(address, buffer)
 
     def unmap(self, address: int, size: int) -> None:
         """Take whole pages away: whoever touches them faults."""
         self._uc.mem_unmap(address, size)
+        self.memory.remove(address, size)
 
     def protect(self, address: int, size: int, *, touchable: bool) -> None:
         """Let whole data pages be touched, or fault at the next guest instruction that does: it is not executed."""
@@ -127,21 +135,15 @@ class Machine:
 
     def read(self, address: int, size: int) -> bytes:
         """Guest memory; ValueError if it is not mapped."""
-        buffer = ctypes.create_string_buffer(size) if 0 < size <= _LARGEST else None
-        if size and (buffer is None or _mem_read(self._uc._uch, address, buffer, size)):
-            raise ValueError(f"no {size} bytes are mapped at {address:#x}")
-        return buffer.raw if buffer is not None else b""
+        return self.memory.read(address, size)
 
     def write(self, address: int, data: bytes) -> None:
-        """Write guest memory whatever its protection; ValueError if it is not mapped."""
-        if _mem_write(self._uc._uch, address, data, len(data)):
-            raise ValueError(f"no {len(data)} bytes are mapped at {address:#x}")
+        """Write guest memory whatever its protection, or nothing of it; ValueError if it is not mapped."""
+        self.memory.write(address, data)
 
     def word(self, address: int) -> int:
         """The word at ``address``; ValueError if it is not mapped."""
-        if _mem_read(self._uc._uch, address, self._word_at, self.arch.word):
-            raise ValueError(f"no {self.arch.word} bytes are mapped at {address:#x}")
-        return self._word.value
+        return int.from_bytes(self.memory.read(address, self.arch.word), "little")
 
     def forget_translations(self) -> None:
         """To be called after executed code was overwritten: the engine would run the old bytes."""
@@ -201,8 +203,9 @@ class Machine:
         """Another machine in the same state: the CPU, and all that is mapped. Nothing is recorded there yet."""
         twin = Machine(self.arch, self.exits)
         for first, last, protection in self._uc.mem_regions():
-            twin._uc.mem_map(first, last - first + 1, protection)
-            twin.write(first, self.read(first, last - first + 1))
+            buffer = zeros(last - first + 1)
+            buffer[:] = self.read(first, len(buffer))
+            twin._lend(first, buffer, protection)
         twin.restore(self.save())
         twin.recorder.rows_wanted, twin.recorder.reads_wanted = self.recorder.rows_wanted, self.recorder.reads_wanted
         return twin
@@ -240,13 +243,9 @@ def _engine(arch: Arch) -> tuple[unicorn.Uc, Any, str]:
 
 
 # Through PyDLL a call keeps the interpreter lock, which halves the price of every hook; and the binding's own
-# functions for single words and registers cost several times what the engine takes.
+# functions for single registers cost several times what the engine takes.
 _engine_calls = ctypes.PyDLL(uclib._name)
 _start = _engine_calls.uc_emu_start
 _start.argtypes = (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_size_t)
-_mem_read = _engine_calls.uc_mem_read
-_mem_read.argtypes = (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p, ctypes.c_uint64)
-_mem_write = _engine_calls.uc_mem_write
-_mem_write.argtypes = (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_char_p, ctypes.c_uint64)
 _reg_read, _reg_write = _engine_calls.uc_reg_read, _engine_calls.uc_reg_write
 _reg_read.argtypes = _reg_write.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
