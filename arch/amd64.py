@@ -1,6 +1,6 @@
 """amd64: stack return PC, g below the fs base and, in the register ABI, in R14 (Go's asm_amd64.s)."""
 
-from arch.model import Arch, CallConvention, InternalAbi, SyscallConvention, Tls, frozen
+from arch.model import Arch, CallConvention, CConvention, InternalAbi, SyscallConvention, Tls, frozen
 
 ARCH = Arch(
     name="amd64",
@@ -18,6 +18,14 @@ ARCH = Arch(
     alignment=1,
     nop=b"\x90",
     call=CallConvention(return_on_stack=True, first_argument=8),
+    c=CConvention(
+        arguments=("rdi", "rsi", "rdx", "rcx", "r8", "r9"),
+        first_argument=8,
+        kept=("rbx", "rbp", "r12", "r13", "r14", "r15"),
+        kept_floats=frozen({"fpcw": 0xFFFF, "mxcsr": 0xFFC0}),
+        alignment=16,
+        red_zone=128,
+    ),
     syscall=SyscallConvention(
         instruction="syscall",
         number="rax",

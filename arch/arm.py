@@ -1,6 +1,6 @@
 """arm: return PC in the link register, g in R10 and (until Go 1.4) m in R9 (EABI; Go's asm_arm.s)."""
 
-from arch.model import Arch, CallConvention, SyscallConvention, Tls, frozen
+from arch.model import Arch, CallConvention, CConvention, SyscallConvention, Tls, frozen
 
 ARCH = Arch(
     name="arm",
@@ -18,6 +18,14 @@ ARCH = Arch(
     alignment=4,
     nop=b"\x00\xf0\x20\xe3",
     call=CallConvention(return_on_stack=False, first_argument=4),
+    c=CConvention(
+        arguments=("r0", "r1", "r2", "r3"),
+        first_argument=0,
+        kept=("r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11"),
+        kept_floats=frozen({f"d{number}": (1 << 64) - 1 for number in range(8, 16)}),
+        alignment=8,
+        red_zone=0,
+    ),
     syscall=SyscallConvention(
         instruction="svc 0",
         number="r7",

@@ -1,6 +1,6 @@
 """386: stack return PC, g and m just below the gs base (Linux i386 ABI; Go's asm_386.s)."""
 
-from arch.model import Arch, CallConvention, SyscallConvention, Tls, frozen
+from arch.model import Arch, CallConvention, CConvention, SyscallConvention, Tls, frozen
 
 ARCH = Arch(
     name="386",
@@ -15,6 +15,14 @@ ARCH = Arch(
     alignment=1,
     nop=b"\x90",
     call=CallConvention(return_on_stack=True, first_argument=4),
+    c=CConvention(
+        arguments=(),
+        first_argument=4,
+        kept=("ebx", "esi", "edi", "ebp"),
+        kept_floats=frozen({"fpcw": 0xFFFF, "mxcsr": 0xFFC0}),
+        alignment=16,
+        red_zone=0,
+    ),
     syscall=SyscallConvention(
         instruction="int 0x80",
         number="eax",

@@ -39,6 +39,28 @@ class InternalAbi:
 
 
 @dataclass(frozen=True)
+class CConvention:
+    """Where C code passes arguments and results, and what a call leaves as it is.
+
+    ``arguments``: registers of the first integer arguments, in order. ``first_argument``: bytes from SP at entry to
+    the first argument word on the stack. ``kept``: general registers that a callee leaves as they were.
+    ``kept_floats``: register -> the bits of it that a callee leaves as they were (floating-point registers and
+    control words). ``alignment``: SP is a multiple of it where C calls. ``red_zone``: bytes below SP that a signal
+    handler leaves alone.
+
+    Sources: System V ABI, i386 supplement 1.1 (section 2.2) and AMD64 supplement 1.0 (section 3.2); Procedure Call
+    Standard for the Arm Architecture (AAPCS32, sections 5.1.1 to 5.2.1), its hard-float variant.
+    """
+
+    arguments: tuple[str, ...]
+    first_argument: int
+    kept: tuple[str, ...]
+    kept_floats: Mapping[str, int]
+    alignment: int
+    red_zone: int
+
+
+@dataclass(frozen=True)
 class SyscallConvention:
     """The kernel entry: which registers carry what, and which the kernel destroys.
 
@@ -90,6 +112,7 @@ class Arch:
     alignment: int
     nop: bytes
     call: CallConvention
+    c: CConvention
     syscall: SyscallConvention
     tls: Tls
     internal: InternalAbi | None = None

@@ -37,6 +37,15 @@ def test_the_kernel_entry_names_registers(one: Arch) -> None:
     assert entry.result not in entry.destroyed
 
 
+@each
+def test_the_c_convention_names_registers(one: Arch) -> None:
+    convention = one.c
+    assert {*convention.arguments, *convention.kept} <= set(one.registers)
+    assert not {*convention.kept} & {*convention.arguments, one.roles["sp"], one.roles["result"]}
+    assert convention.alignment % one.word == 0
+    assert convention.first_argument == (one.word if one.call.return_on_stack else 0)
+
+
 def test_only_amd64_destroys_more_than_the_result() -> None:
     assert {one.name: dict(one.syscall.destroyed) for one in RECORDS} == {
         "386": {}, "amd64": {"rcx": "pc", "r11": "flags"}, "arm": {},
