@@ -15,7 +15,7 @@ from emu.machine import Stop
 from emu.routines import ROUTINES
 from emu.runtime.world import World
 from emu.target import OUTSIDE_GATES, Target
-from emu.trace import Step, Tracer
+from emu.trace.tracer import Step, Tracer
 
 
 @dataclass(frozen=True)

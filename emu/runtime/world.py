@@ -6,8 +6,9 @@ from functools import cached_property
 from typing import Literal
 
 from arch.habits import habits
+from emu.naming import Names
 from emu.process import Process, Region
-from emu.runtime.struct import Names, Struct
+from emu.runtime.struct import Struct
 from emu.target import OUTSIDE_GATES, Target
 
 Kind = Literal["goroutine", "g0", "gsignal"]
@@ -169,12 +170,27 @@ class World:
         self.process.write(self.target.data["iscgo"], b"\1")
         self.process.machine.set_tls_base(self.tls_words | 3)
 
+    @property
+    def structs(self) -> tuple[Struct, ...]:
+        """All that has a name of its own on the heap."""
+        return (*self.gs, self.m, self.buf)
+
     @cached_property
-    def _names(self) -> Names:
+    def named_words(self) -> dict[int, str]:
+        """Single words with a name: the program's variables, and the thread's slots where a segment leads to them."""
         data = {address: name for name, address in self.target.data.items()}
         slots = {self.slot(name): f"TLS.{name}" for name in self.era.tls_slots} if self.arch.tls.segment else {}
-        values = {pointer: f"func value {name}" for name, pointer in self._functions.items()}
-        return Names(self.process, (*self.gs, self.m, self.buf), {**data, **slots}, values)
+        return {**data, **slots}
+
+    @cached_property
+    def func_values(self) -> dict[int, str]:
+        """Pointers to words that hold the address of an outside function."""
+        return {pointer: f"func value {name}" for name, pointer in self._functions.items()}
+
+    @cached_property
+    def _names(self) -> Names:
+        regions = self.process.regions
+        return Names(self.layout, self.structs, regions, self.program, self.named_words, self.func_values)
 
     def describe(self, address: int) -> str:
         """An address in words: a symbol, a field, or a place in a region."""

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from emu.freerun import Run
 from emu.runtime.world import World
-from emu.trace import Step
+from emu.trace.tracer import Step
 from emu.views.names import with_target
 
 

@@ -15,7 +15,7 @@ from emu.ledger import Entry, Ledger
 from emu.recorder import Access
 from emu.routines import ROUTINES
 from emu.runtime.world import World
-from emu.trace import Step, Tracer
+from emu.trace.tracer import Step, Tracer
 
 every = pytest.mark.parametrize(
     ("era", "arch"),
