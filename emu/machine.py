@@ -116,10 +116,10 @@ class Machine:
         protection = unicorn.UC_PROT_READ
         protection |= unicorn.UC_PROT_WRITE if writable else 0
         protection |= unicorn.UC_PROT_EXEC if executable else 0
-        self._lend(address, zeros(size), protection)
+        self.map_host(address, zeros(size), protection)
 
-    def _lend(self, address: int, buffer: mmap, protection: int) -> None:
-        """Guest memory lies in host buffers of ours: a word is read without asking the engine."""
+    def map_host(self, address: int, buffer: mmap, protection: int) -> None:
+        """Map a buffer (`hostmap.zeros`) as guest memory. ``protection``: 1 read, 2 write, 4 execute, added up."""
         self._uc.mem_map_ptr(address, len(buffer), protection, address_of(buffer))
         self.memory.add(address, buffer)
 
@@ -205,7 +205,7 @@ class Machine:
         for first, last, protection in self._uc.mem_regions():
             buffer = zeros(last - first + 1)
             buffer[:] = self.read(first, len(buffer))
-            twin._lend(first, buffer, protection)
+            twin.map_host(first, buffer, protection)
         twin.restore(self.save())
         twin.recorder.rows_wanted, twin.recorder.reads_wanted = self.recorder.rows_wanted, self.recorder.reads_wanted
         return twin
