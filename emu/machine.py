@@ -61,6 +61,7 @@ class Machine:
     def __init__(self, arch: Arch, exits: Iterable[int] = ()) -> None:
         self.arch = arch
         self._uc, constants, prefix = _engine(arch)
+        self._vector_id = lambda name: getattr(constants, prefix + name.upper())
         self._uc.ctl_set_tcg_buffer_size(1 << 20)  # the default reserves 1 GiB for every machine
         self.memory = HostMap()
         self._ids: dict[str, int] = {
@@ -167,12 +168,12 @@ class Machine:
             _reg_write(self._uc._uch, self._ids[name], self._word_at)
 
     def set_vector(self, name: str, value: int) -> None:
-        """Write a vector register (``xmm15``)."""
-        self._uc.reg_write(getattr(x86_const, "UC_X86_REG_" + name.upper()), value)
+        """Write a vector register (``xmm15``, ``d8``), or a control word of floating point (``mxcsr``)."""
+        self._uc.reg_write(self._vector_id(name), value)
 
     def vector(self, name: str) -> int:
-        """Read a vector register (``xmm15``)."""
-        return int(self._uc.reg_read(getattr(x86_const, "UC_X86_REG_" + name.upper())))
+        """Read a vector register (``xmm15``, ``d8``), or a control word of floating point (``mxcsr``)."""
+        return int(self._uc.reg_read(self._vector_id(name)))
 
     def set_tls_base(self, address: int) -> None:
         """Where the thread's TLS segment (or, without one, its TLS register) points."""
