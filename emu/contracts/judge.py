@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from arch.model import Arch
+from asm.program import Program
 from emu.contracts.effect import Effect, Entry, Moment, Place
 from emu.machine import Stop
+from emu.process import Process
 from emu.recorder import Access
 from emu.runtime.world import World
 
 STEPS = 200  # budget of a routine alone, in instructions
+
+
+class Placed(Protocol):
+    """A program in a process, with names for what lies there: a world of Go's, or one without any Go."""
+
+    @property
+    def arch(self) -> Arch: ...
+    @property
+    def process(self) -> Process: ...
+    @property
+    def program(self) -> Program: ...
+    def describe(self, address: int) -> str: ...
 
 
 class Check(NamedTuple):
@@ -91,7 +106,7 @@ def judge(
     return checks
 
 
-def name_of(world: World, stop: Stop) -> str:
+def name_of(world: Placed, stop: Stop) -> str:
     """A stop in the words of `Moment`."""
     if stop.kind == "exit":
         return next(name for name, address in world.program.gates.items() if address == stop.pc)
@@ -105,7 +120,7 @@ def name_of(world: World, stop: Stop) -> str:
     return "no end within the budget"
 
 
-def judge_moment(world: World, moment: Moment, step: int) -> Iterator[Check]:
+def judge_moment(world: Placed, moment: Moment, step: int) -> Iterator[Check]:
     registers = world.process.machine.registers()
     sp = registers[world.arch.roles["sp"]]
     aligned = sp % world.arch.word == 0
@@ -126,7 +141,7 @@ def judge_moment(world: World, moment: Moment, step: int) -> Iterator[Check]:
         )
 
 
-def _value(world: World, registers: dict[str, int], place: Place) -> int:
+def _value(world: Placed, registers: dict[str, int], place: Place) -> int:
     if place.register is not None:
         if place.register in registers:
             return registers[place.register]
@@ -166,7 +181,7 @@ def kept_by_callee(world: World) -> set[str]:
     return {name for name in kept if name}
 
 
-def nothing_else(world: World, effect: Effect) -> Check:
+def nothing_else(world: Placed, effect: Effect) -> Check:
     """Every byte written must be one that the contract names."""
     allowed = [(span.address, span.address + span.size) for span in effect.may_write]
     for moment in effect.moments:
