@@ -56,20 +56,24 @@ _ACCESS = {
 
 
 class Machine:
-    """An emulated CPU of ``arch`` that stops at the addresses in ``exits``. ``memory``: where what is mapped lies."""
+    """An emulated CPU of ``arch`` that stops at the addresses in ``exits``. ``memory``: where what is mapped lies.
 
-    def __init__(self, arch: Arch, exits: Iterable[int] = ()) -> None:
+    Without ``recording`` nothing is counted or recorded, and it runs at the engine's full speed. ``translations``: room
+    for translated code, as a power of two of bytes.
+    """
+
+    def __init__(self, arch: Arch, exits: Iterable[int] = (), recording: bool = True, translations: int = 20) -> None:
         self.arch = arch
         self._uc, constants, prefix = _engine(arch)
         self._vector_id = lambda name: getattr(constants, prefix + name.upper())
-        self._uc.ctl_set_tcg_buffer_size(1 << 20)  # the default reserves 1 GiB for every machine
+        self._uc.ctl_set_tcg_buffer_size(1 << translations)  # the default reserves 1 GiB for every machine
         self.memory = HostMap()
         self._ids: dict[str, int] = {
             name: getattr(constants, prefix + name.upper()) for name in arch.registers
         }
         self._word: ctypes.c_uint32 | ctypes.c_uint64 = (ctypes.c_uint64 if arch.word == 8 else ctypes.c_uint32)()
         self._word_at = ctypes.byref(self._word)
-        self.recorder = Recorder(self._uc, arch, list(self._ids.values()))
+        self.recorder = Recorder(self._uc, arch, list(self._ids.values()), hooked=recording)
         self._pending: Stop | None = None
         self.exits = frozenset(exits)
         self._hook_stops()
@@ -123,6 +127,26 @@ class Machine:
         """Map a buffer (`hostmap.zeros`) as guest memory. ``protection``: 1 read, 2 write, 4 execute, added up."""
         self._uc.mem_map_ptr(address, len(buffer), protection, address_of(buffer))
         self.memory.add(address, buffer)
+
+    def map_buffer(self, address: int, buffer: mmap, allowed: str) -> None:
+        """Map whole pages that are there already; ``allowed``: letters of ``rwx``."""
+        self._lend(address, buffer, _protection(allowed))
+
+    def allow(self, address: int, size: int, allowed: str) -> None:
+        """Change what may be done with mapped pages: letters of ``rwx``."""
+        self._uc.mem_protect(address, size, _protection(allowed))
+
+    def hook(self, kind: str, callback: Any, data: int = 0, begin: int = 1, end: int = 0) -> None:
+        """Have a native function called: at every ``block`` or ``code`` (in a range; everywhere if begin > end),
+        at an ``interrupt``, or at the instruction ``syscall``. ``data`` is handed to it."""
+        handle = ctypes.c_size_t()
+        extra = (ctypes.c_int(x86_const.UC_X86_INS_SYSCALL),) if kind == "syscall" else ()
+        error = _hook_add(
+            self._uc._uch, ctypes.byref(handle), ctypes.c_int(_HOOKS[kind]), callback, ctypes.c_void_p(data),
+            ctypes.c_uint64(begin), ctypes.c_uint64(end), *extra,
+        )
+        if error:
+            raise RuntimeError(f"the engine refused a {kind} hook (error {error})")
 
     def unmap(self, address: int, size: int) -> None:
         """Take whole pages away: whoever touches them faults."""
@@ -236,6 +260,17 @@ class Machine:
         return Stop("exit" if pc in self.exits else "budget", pc)
 
 
+def _protection(allowed: str) -> int:
+    bits = {"r": unicorn.UC_PROT_READ, "w": unicorn.UC_PROT_WRITE, "x": unicorn.UC_PROT_EXEC}
+    return sum(bits[letter] for letter in allowed)
+
+
+_HOOKS = {
+    "block": unicorn.UC_HOOK_BLOCK, "code": unicorn.UC_HOOK_CODE, "interrupt": unicorn.UC_HOOK_INTR,
+    "syscall": unicorn.UC_HOOK_INSN,
+}
+
+
 def _engine(arch: Arch) -> tuple[unicorn.Uc, Any, str]:
     if arch.isa == "arm":
         return unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_ARM), arm_const, "UC_ARM_REG_"
@@ -248,5 +283,6 @@ def _engine(arch: Arch) -> tuple[unicorn.Uc, Any, str]:
 _engine_calls = ctypes.PyDLL(uclib._name)
 _start = _engine_calls.uc_emu_start
 _start.argtypes = (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_size_t)
+_hook_add = _engine_calls.uc_hook_add
 _reg_read, _reg_write = _engine_calls.uc_reg_read, _engine_calls.uc_reg_write
 _reg_read.argtypes = _reg_write.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)

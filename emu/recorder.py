@@ -45,9 +45,10 @@ class Recorder:
     """Rows and accesses of one machine. ``steps``: instructions begun since `clear`.
 
     ``rows_wanted`` off keeps only counts and writes; ``reads_wanted`` adds reads.
+    Not ``hooked`` it only reads `current`.
     """
 
-    def __init__(self, uc: unicorn.Uc, arch: Arch, ids: list[int]) -> None:
+    def __init__(self, uc: unicorn.Uc, arch: Arch, ids: list[int], hooked: bool = True) -> None:
         self._arch = arch
         self._handle = uc._uch
         count = len(ids)
@@ -62,6 +63,8 @@ class Recorder:
         self.reads_wanted = False
         self.clear()
         self._callbacks = (_STEP(self._on_step), _ACCESS(self._on_access))
+        if not hooked:
+            return
         self._add(unicorn.UC_HOOK_CODE, self._callbacks[0])
         self._add(unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE, self._callbacks[1])
 
