@@ -48,16 +48,21 @@ def go_version(version: str) -> str:
     return (go_root(version) / "VERSION").read_text().split()[0]
 
 
-def build(version: str, goarch: str, package: Path, *flags: str) -> Path:
-    """The program in the folder ``package`` (of a Go module), built for Linux on ``goarch``, static, offline."""
+def build(version: str, goarch: str, package: Path, *flags: str, **settings: str) -> Path:
+    """The program in the folder ``package`` (of a Go module), built for Linux on ``goarch``, static, offline.
+
+    A package here imports nothing of its own module. ``settings`` are variables of the Go command, such as
+    ``GOARM="5"``.
+    """
     module = next(folder for folder in (package, *package.parents) if (folder / "go.mod").exists())
     root = go_root(version)
-    names = (go_version(version), goarch, *flags, package.relative_to(module).as_posix())
-    home = _cache() / "programs" / f"{package.name}-{names[0]}-{goarch}-{_digest(module, names)}"
+    chosen = tuple(f"{name}={settings[name]}" for name in sorted(settings))
+    names = (go_version(version), goarch, *flags, *chosen, package.relative_to(module).as_posix())
+    home = _cache() / "programs" / f"{package.name}-{names[0]}-{goarch}-{_digest(module, package, names)}"
     with _made_once(home) as fresh:
         if fresh:
             command = [str(root / "bin" / "go"), "build", "-trimpath", "-buildvcs=false", *flags]
-            _run([*command, "-o", str(fresh / "program"), "."], _environment(goarch), cwd=package)
+            _run([*command, "-o", str(fresh / "program"), "."], _environment(goarch) | settings, cwd=package)
     return home / "program"
 
 
@@ -78,9 +83,9 @@ def _cache() -> Path:
     return folder
 
 
-def _digest(module: Path, names: tuple[str, ...]) -> str:
+def _digest(module: Path, package: Path, names: tuple[str, ...]) -> str:
     digest = hashlib.sha256("\0".join(names).encode())
-    for path in sorted(path for path in module.rglob("*") if path.suffix in (".go", ".mod", ".s")):
+    for path in (module / "go.mod", *sorted(path for path in package.iterdir() if path.suffix in (".go", ".s"))):
         digest.update(f"\0{path.relative_to(module).as_posix()}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -1,0 +1,3 @@
+module goprog/run
+
+go 1.21
