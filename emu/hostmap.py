@@ -128,6 +128,11 @@ class HostMap:
             at, offset = part - piece.base, part - address
             piece.buffer[at : at + length] = data[offset : offset + length]
 
+    def clear(self, start: int, size: int) -> None:
+        """Let whole pages read as zeros again, and give the host's memory back."""
+        for piece, part, length in list(self._parts(start, size)):
+            piece.buffer.madvise(mmap.MADV_DONTNEED, part - piece.base, length)
+
     def _parts(self, address: int, size: int) -> Iterator[tuple[Piece, int, int]]:
         """The ranges that ``size`` bytes lie in, each with the first address there and how many bytes."""
         at, end = address, address + size

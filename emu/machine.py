@@ -7,7 +7,7 @@ system calls, 32-bit segment bases) end here.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from mmap import mmap
 from typing import Any, Literal
@@ -65,7 +65,7 @@ class Machine:
     def __init__(self, arch: Arch, exits: Iterable[int] = (), recording: bool = True, translations: int = 20) -> None:
         self.arch = arch
         self._uc, constants, prefix = _engine(arch)
-        self._vector_id = lambda name: getattr(constants, prefix + name.upper())
+        self._vector_id: Callable[[str], int] = lambda name: getattr(constants, prefix + name.upper())
         self._uc.ctl_set_tcg_buffer_size(1 << translations)  # the default reserves 1 GiB for every machine
         self.memory = HostMap()
         self._ids: dict[str, int] = {
@@ -128,13 +128,9 @@ class Machine:
         self._uc.mem_map_ptr(address, len(buffer), protection, address_of(buffer))
         self.memory.add(address, buffer)
 
-    def map_buffer(self, address: int, buffer: mmap, allowed: str) -> None:
-        """Map whole pages that are there already; ``allowed``: letters of ``rwx``."""
-        self._lend(address, buffer, _protection(allowed))
-
-    def allow(self, address: int, size: int, allowed: str) -> None:
-        """Change what may be done with mapped pages: letters of ``rwx``."""
-        self._uc.mem_protect(address, size, _protection(allowed))
+    def allow(self, address: int, size: int, protection: int) -> None:
+        """Change what may be done with mapped pages, in the bits of `map_host`."""
+        self._uc.mem_protect(address, size, protection)
 
     def hook(self, kind: str, callback: Any, data: int = 0, begin: int = 1, end: int = 0) -> None:
         """Have a native function called: at every ``block`` or ``code`` (in a range; everywhere if begin > end),
@@ -258,11 +254,6 @@ class Machine:
         if error:
             return Stop("fault", pc)
         return Stop("exit" if pc in self.exits else "budget", pc)
-
-
-def _protection(allowed: str) -> int:
-    bits = {"r": unicorn.UC_PROT_READ, "w": unicorn.UC_PROT_WRITE, "x": unicorn.UC_PROT_EXEC}
-    return sum(bits[letter] for letter in allowed)
 
 
 _HOOKS = {

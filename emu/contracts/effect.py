@@ -30,7 +30,7 @@ class Carry(NamedTuple):
     """A value that must be at ``place`` when a moment comes; ``role`` and ``source`` say what it is.
 
     ``low`` <= value <= ``value`` is accepted when ``low`` is given (a depth that is the callee's choice);
-    with ``mask`` only those bits count (flags).
+    with ``mask`` only those bits count (flags). ``among``: the values that are legal, where there are several.
     """
 
     role: str
@@ -39,6 +39,7 @@ class Carry(NamedTuple):
     value: int
     low: int | None = None
     mask: int | None = None
+    among: tuple[int, ...] = ()
 
 
 class Span(NamedTuple):

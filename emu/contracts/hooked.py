@@ -60,7 +60,7 @@ def _called(e: Entry, function: Function, sp: int) -> Moment:
         carries.append(carry("f's return PC", "unchanged", own, e.return_pc))
     else:
         back = e.register("link")
-    carries.append(Carry("return PC", "inside the function", back, **inside))
+    carries.append(Carry("return PC", "inside the function", back, inside["value"], low=inside["low"]))
     carries.append(carry("g", "unchanged", e.g_place, e.g))
     if "fp" in e.arch.roles:
         carries.append(carry("frame pointer", "unchanged", e.register("fp"), e.role("fp")))

@@ -124,7 +124,7 @@ def _called(e: Entry, function: Function) -> list[Carry]:
         back = e.register("link")
         own = Place("f's return PC", e.habits.growth.hands[e.arch.name]["return"])
         free |= {back.register or "", own.register or ""}
-    carries.append(Carry("return PC", "inside the function", back, **inside))
+    carries.append(Carry("return PC", "inside the function", back, inside["value"], low=inside["low"]))
     carries.append(carry("f's return PC", "return PC at entry", own, e.return_pc))
     carries += [carry("size", "what the frame and arguments need", Place(r, r), value) for r, value in passed.items()]
     return carries + _registers(e, function, free)
