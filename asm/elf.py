@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from arch import ARCHES
 from arch.model import Arch
-from asm.program import Segment, Symbol
+from asm.program import Segment
 
 MEMORY = 1 << 30
 """Most bytes that all segments may take in memory, and the largest file that is read."""
@@ -92,11 +92,15 @@ class Image:
     def _formats(self) -> _Class:
         return _CLASSES[self.arch.bits]
 
+    def has(self, name: str) -> bool:
+        """Whether there is a section of this name with bytes in the file."""
+        return name in self.sections and self.sections[name].kind != _SHT_NOBITS
+
     def section(self, name: str) -> bytes | None:
         """The bytes of a section, unpacked if need be; None if there is none or it has no bytes in the file."""
-        section = self.sections.get(name)
-        if section is None or section.kind == _SHT_NOBITS:
+        if not self.has(name):
             return None
+        section = self.sections[name]
         raw = _slice(self.data, section.offset, section.size, f"section {name}")
         return self._unpack(raw, name) if section.flags & _SHF_COMPRESSED else raw
 
@@ -117,8 +121,17 @@ class Image:
             raise ElfError(f"section {name} is damaged: it does not unpack to the {size} bytes it claims")
         return data
 
-    def symbols(self) -> Iterator[Symbol]:
-        """Functions and data of .symtab, in the order of the table; nothing if the file is stripped of it."""
+    def search(self, magic: bytes, alignment: int) -> Iterator[tuple[int, memoryview]]:
+        """Where ``magic`` stands at an aligned address: the address, and the bytes of its segment from there on."""
+        for segment in self.segments:
+            at = segment.data.find(magic)
+            while at >= 0:
+                if (segment.address + at) % alignment == 0:
+                    yield segment.address + at, memoryview(segment.data)[at:]
+                at = segment.data.find(magic, at + 1)
+
+    def symbols(self) -> Iterator[tuple[str, int, int]]:
+        """Name, address and size of functions and data in .symtab, in its order; nothing if the file has none."""
         table, section = self.section(".symtab"), self.sections.get(".symtab")
         if table is None or section is None:
             return
@@ -141,7 +154,7 @@ class Image:
             budget -= end - name
             if end < 0 or budget < 0:
                 raise ElfError("section .symtab is damaged: a symbol's name is not in the string table")
-            yield Symbol(names[name:end].decode("utf-8", "replace"), value, size)
+            yield names[name:end].decode("utf-8", "replace"), value, size
 
 
 def parse(data: bytes) -> Image:

@@ -1,7 +1,7 @@
 """A Go program lifted from its executable: code, symbols, layout of the runtime's structs, routines of interest.
 
-Sources: the ELF file's own tables; `.go.buildinfo` (Go's debug/buildinfo) for the version; DWARF for layout and
-constants; `.gopclntab` (Go's runtime/symtab.go) for the size of an assembly function's frame of arguments.
+Sources: the ELF file's own tables; `asm.buildinfo` for version and settings; `asm.pclntab` for functions and lines;
+DWARF (`asm.dwarf`) or `arch.releases` for layout and constants.
 """
 
 from __future__ import annotations
@@ -9,18 +9,20 @@ from __future__ import annotations
 import hashlib
 import re
 import stat
-import struct
-from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from arch import releases
 from arch.layout import Layout
 from arch.model import Arch
+from asm import buildinfo, dwarf, pclntab
 from asm import cache as store
-from asm import dwarf
+from asm.buildinfo import BuildInfo
 from asm.elf import MEMORY, ElfError, Image, parse
+from asm.pclntab import FunctionTable
 from asm.program import Program, Symbol
+from asm.symbols import FunctionSymbols, TableSymbols
 
 __all__ = ["ROUTINES", "ElfError", "GoBinary", "load"]
 
@@ -44,56 +46,79 @@ file-local tail that ``runtime.gogo`` jumps to.
 
 _CACHED = "goelf-1"  # raise the number when what is taken from DWARF changes
 _REBUILD = "rebuild it with go build -ldflags='-s=false -w=false' (go test and go run strip by default)"
-_BUILDINFO = b"\xff Go buildinf:"
-_INLINE = 2
-_PCLNTAB = b"\xf1\xff\xff\xff\0\0"  # since Go 1.20
+_CGO = "crosscall2"  # the way from C into Go: every program with runtime/cgo has it
+_DWARF = (".debug_info", ".debug_abbrev")
+# Build setting -> the values that cannot be run, as a pattern, and the way out.
+_REFUSED: Mapping[str, tuple[str, str]] = {
+    "GOOS": ("(?!linux$).*", "only GOOS=linux is supported"),
+    "GOAMD64": ("v[3-9]", "the emulated CPU has no AVX: rebuild it with GOAMD64=v2 or v1"),
+    "-buildmode": ("pie|c-.*|plugin|shared", "rebuild it with -buildmode=exe"),
+}
 
 
 @dataclass(frozen=True)
 class GoBinary:
     """A static Go program for Linux, read from its executable.
 
-    ``arch``: name of the architecture. ``go``: version of the toolchain, such as ``go1.27.3``. ``layout``: of ``g``,
-    ``m``, ``gobuf`` and ``stack``, nested structs by dotted name beside their own. ``constants``: stack constants by
-    bare name (``stackGuard``, ``StackSmall``). ``vfork_inputs``: words that rawVforkSyscall takes, the trap number
+    ``arch``: name of the architecture. ``go``: version of the toolchain, such as ``go1.27.3``. ``settings``: how it
+    was built (``GOARM`` -> ``7`` …), as far as the linker noted it. ``stripped``: it has no symbol table, so that
+    ``program`` knows functions only, out of ``functions``, the table that every Go program carries.
+
+    ``layout``: of ``g``, ``m``, ``gobuf`` and ``stack``, nested structs by dotted name beside their own; None if it
+    is not known, and ``unknown`` says why. ``constants``: stack constants by bare name (``stackGuard``,
+    ``StackSmall``), empty without a layout. ``vfork_inputs``: words that rawVforkSyscall takes, the trap number
     among them. ``routines``: the names of `ROUTINES`; None is a routine that the linker dropped: *absent*.
     """
 
     path: Path
     arch: str
     go: str
+    settings: Mapping[str, str]
+    stripped: bool
     program: Program
-    layout: Layout
+    functions: FunctionTable = field(compare=False)
+    layout: Layout | None
+    unknown: str
     constants: Mapping[str, int]
     vfork_inputs: int | None
     routines: Mapping[str, Symbol | None]
 
 
-def load(path: Path | str, cache: Path | None = None) -> GoBinary:
+def load(path: Path | str, cache: Path | None = None, *, quick: bool = False) -> GoBinary:
     """Lift the Go program at ``path``.
 
-    What is taken from DWARF is kept, by the hash of the file's contents, in the folder ``cache`` (the user's cache
-    folder unless given), because getting it takes a second.
+    The layout is the one that the program's DWARF tells, because a program may come from a changed runtime that
+    kept its version number. Getting it takes a second, so it is kept, by the hash of the file's contents, in the
+    folder ``cache`` (the user's cache folder unless given). Without DWARF it is the one of the Go release
+    (`arch.releases`). ``quick`` takes the release's wherever there is one, and DWARF only for a version that the
+    table does not have: what unchanged toolchains build has the same numbers in both.
 
     Raises:
-        ElfError: the file cannot be read or is not a static, unstripped Go program for a known architecture.
+        ElfError: the file cannot be read or is not a static Go program for a known architecture.
     """
     path = Path(path)
     try:
         data = _contents(path)
         image = parse(data)
-        go = _version(image)
-        symbols = _symbols(image)
+        info = buildinfo.read(image)
+        _refuse(image, info)
+        functions = _functions(image)
+        stripped = not image.has(".symtab")
+        symbols = FunctionSymbols(functions, image.arch.internal is not None) if stripped else TableSymbols(image)
         routines = {name: _routine(image, symbols, names) for name, names in ROUTINES.items()}
-        facts = _facts(image, cache or store.folder())
+        facts = _facts(image, info.go, cache or store.folder(), quick)
         return GoBinary(
             path=path,
             arch=image.arch.name,
-            go=go,
+            go=info.go,
+            settings=info.settings,
+            stripped=stripped,
             program=Program(arch=image.arch.name, segments=image.segments, symbols=symbols),
-            layout=facts.layout,
-            constants=facts.constants,
-            vfork_inputs=_vfork_inputs(image, symbols, routines["rawVforkSyscall"]),
+            functions=functions,
+            layout=facts.layout if facts else None,
+            unknown="" if facts else _why(info.go),
+            constants=facts.constants if facts else {},
+            vfork_inputs=_vfork_inputs(image.arch, functions, routines["rawVforkSyscall"]),
             routines=routines,
         )
     except ElfError as error:
@@ -116,37 +141,21 @@ def _contents(path: Path) -> bytes:
         raise ElfError(f"cannot be read: {error.strerror or error}") from None
 
 
-def _version(image: Image) -> str:
-    """The Go version, once the file is known to be a static Go program that is not stripped."""
-    info = image.section(".go.buildinfo")
-    if info is None or not info.startswith(_BUILDINFO) or len(info) < 33:
-        raise ElfError("not a Go program: it has no Go build information")
-    if not info[15] & _INLINE:
-        raise ElfError("built by a Go older than 1.18, which is not supported")
-    length = info[32]
-    text = info[33 : 33 + length].decode("ascii", "replace")
-    if not 0 < length < 128 or len(text) != length or not text.isprintable():
-        raise ElfError("damaged Go build information: no version in it")
+def _refuse(image: Image, info: BuildInfo) -> None:
+    """Raises ElfError, with the way out, for a Go program that cannot be run."""
     if image.dynamic:
         raise ElfError("dynamically linked; only static programs are supported: rebuild it with CGO_ENABLED=0")
-    for setting, only in (("GOOS", "linux"), ("GOARM", "7")):
-        found = re.search(rf"build\t{setting}=([0-9a-z]+)".encode(), info)
-        if found and found[1].decode() != only:
-            raise ElfError(f"built for {setting}={found[1].decode()}; only {setting}={only} is supported")
-    for name, what in ((".symtab", "symbol table"), (".debug_info", "DWARF"), (".debug_abbrev", "DWARF")):
-        if image.section(name) is None:
-            raise ElfError(f"stripped (no {what}): {_REBUILD}")
-    return text.split()[0] if text.startswith("go1") else text
+    for setting, (pattern, way_out) in _REFUSED.items():
+        value = info.settings.get(setting, "")
+        if value and re.fullmatch(pattern, value):
+            raise ElfError(f"built with {setting}={value}; {way_out}")
 
 
-def _symbols(image: Image) -> dict[str, Symbol]:
-    """Symbols by name; of several with one name, which are local to files, the first."""
-    symbols: dict[str, Symbol] = {}
-    for symbol in image.symbols():
-        symbols.setdefault(symbol.name, symbol)
-    if "runtime.text" not in symbols:
-        raise ElfError("the symbol table is not that of a Go program: no runtime.text")
-    return symbols
+def _functions(image: Image) -> FunctionTable:
+    functions = pclntab.read(image)
+    if functions.named(_CGO):
+        raise ElfError("it contains C code (cgo); only pure Go is supported: rebuild it with CGO_ENABLED=0")
+    return functions
 
 
 def _routine(image: Image, symbols: Mapping[str, Symbol], names: tuple[str, ...]) -> Symbol | None:
@@ -160,8 +169,17 @@ def _routine(image: Image, symbols: Mapping[str, Symbol], names: tuple[str, ...]
     raise ElfError(f"damaged: {symbol.name} lies outside of the code")
 
 
-def _facts(image: Image, folder: Path | None) -> dwarf.Facts:
-    """Layout and constants, from the cache if they are there."""
+def _facts(image: Image, go: str, folder: Path | None, quick: bool) -> dwarf.Facts | None:
+    """Layout and constants, from the release's table or from DWARF; None if neither is there."""
+    release = releases.of_version(go)
+    described = all(image.has(name) for name in _DWARF)
+    if release and (quick or not described):
+        return dwarf.Facts(releases.layout(release, image.arch.word), releases.constants(release))
+    return _described(image, folder) if described else None
+
+
+def _described(image: Image, folder: Path | None) -> dwarf.Facts:
+    """What the DWARF says, from the cache if it is there."""
     key = f"{_CACHED}-{hashlib.sha256(image.data).hexdigest()}"
     known = store.read(folder, key) if folder else None
     if isinstance(known, dict):  # its checksum holds, so it has the shape that was written
@@ -175,30 +193,19 @@ def _facts(image: Image, folder: Path | None) -> dwarf.Facts:
     return facts
 
 
-def _vfork_inputs(image: Image, symbols: Mapping[str, Symbol], stub: Symbol | None) -> int | None:
+def _why(go: str) -> str:
+    first, *_, last = releases.known()
+    return f"built by {go}, whose layouts are not known ({first} to {last} are), and stripped of DWARF: {_REBUILD}"
+
+
+def _vfork_inputs(arch: Arch, functions: FunctionTable, stub: Symbol | None) -> int | None:
     """Arguments of rawVforkSyscall without its two results. DWARF knows no parameters of assembly functions."""
     if stub is None:
         return None
-    size = _argument_bytes(image, image.arch, stub.address - symbols["runtime.text"].address)
-    words, rest = divmod(size, image.arch.word)
+    found = functions.at(stub.address)
+    if found is None or found.address != stub.address:
+        raise ElfError("damaged Go function table: it does not know rawVforkSyscall")
+    words, rest = divmod(found.arguments or 0, arch.word)
     if rest or not 2 <= words - 2 <= 6:
         raise ElfError("damaged Go function table: rawVforkSyscall takes impossible arguments")
     return words - 2
-
-
-def _argument_bytes(image: Image, arch: Arch, offset: int) -> int:
-    """Bytes of arguments and results of the function that starts ``offset`` bytes into the text."""
-    table = image.section(".gopclntab") or b""
-    if table[:6] != _PCLNTAB or table[7:8] != bytes([arch.word]):
-        raise ElfError("the Go function table is of an unknown kind (Go before 1.20, or one too new)")
-    try:
-        count, *_, functions = struct.unpack_from("<8Q" if arch.word == 8 else "<8I", table, 8)
-        records = table[functions:]  # a slice, for an index may be too large for struct
-        pairs = list(struct.iter_unpack("<II", records[: 8 * count]))
-        index = bisect_left(pairs, (offset, 0))
-        start, record = pairs[index]
-        if start != offset:
-            raise ElfError("damaged Go function table: it does not know rawVforkSyscall")
-        return int(struct.unpack_from("<IiI", records, record)[2])
-    except (struct.error, IndexError):
-        raise ElfError("damaged Go function table") from None

@@ -111,6 +111,8 @@ def of_binary(path: str) -> Target:
                 where = f"{own.start:#x} to {own.stop:#x} is needed for stacks and gates"
                 raise goelf.ElfError(f"{path}: linked at {segment.address:#x}; {where}: link it elsewhere")
     arch = arches.get(binary.arch)
+    if binary.layout is None:
+        raise goelf.ElfError(f"{path}: {binary.unknown}")
     try:
         modern = golang.era(binary.go)
     except KeyError:
