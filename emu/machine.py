@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from mmap import mmap
 from typing import Any, Literal
 
@@ -38,14 +38,15 @@ class Stop:
 
     ``exit``: PC reached one of the exit addresses, not executed. ``syscall``: a system-call instruction
     was executed, PC is after it. ``trap``: a breakpoint instruction. ``fault``: PC is the faulting
-    instruction, ``address`` what it touched (``None`` for an illegal instruction). ``budget``: the given
-    number of steps is spent.
+    instruction, ``address`` what it touched (``None`` for an illegal instruction), ``vector`` the CPU's exception if
+    it raised one (x86: 0 is a division that cannot be done). ``budget``: the given number of steps is spent.
     """
 
     kind: StopKind
     pc: int
     address: int | None = None
     access: str = ""
+    vector: int | None = None
 
 
 _ACCESS = {
@@ -92,9 +93,9 @@ class Machine:
         if vector in _SYSCALL_VECTORS:
             self._pending = Stop("syscall", 0)
         elif vector in _BREAKPOINT_VECTORS:
-            self._pending = Stop("trap", 0)
-        else:
-            self._pending = Stop("fault", 0)
+            self._pending = Stop("trap", 0, vector=vector)
+        elif self._pending is None:  # one that finds no handler raises another: the first one is the reason
+            self._pending = Stop("fault", 0, vector=vector)
         uc.emu_stop()
 
     def _on_syscall(self, uc: Any, _data: Any) -> None:
@@ -250,7 +251,7 @@ class Machine:
     def _why(self, error: int) -> Stop:
         pc = self._pc()
         if self._pending is not None:
-            return Stop(self._pending.kind, pc, self._pending.address, self._pending.access)
+            return replace(self._pending, pc=pc)
         if error:
             return Stop("fault", pc)
         return Stop("exit" if pc in self.exits else "budget", pc)
