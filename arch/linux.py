@@ -37,11 +37,17 @@ NUMBERS: Mapping[str, tuple[int | None, int | None, int | None]] = {
     "wait4": (114, 61, 114),
     "waitid": (284, 247, 280),
     "futex": (240, 202, 240),
+    "futex_time64": (422, None, 422),
     "mmap": (90, 9, 90),
     "mmap2": (192, None, 192),
     "munmap": (91, 11, 91),
     "madvise": (219, 28, 220),
+    "mremap": (163, 25, 163),
+    "mincore": (218, 27, 219),
+    "mprotect": (125, 10, 125),
     "set_thread_area": (243, 205, None),
+    "set_robust_list": (311, 273, 338),
+    "set_tid_address": (258, 218, 256),
     "modify_ldt": (123, 154, None),
     "arch_prctl": (None, 158, None),
     "cacheflush": (None, None, 0x0F0002),
@@ -69,7 +75,13 @@ NUMBERS: Mapping[str, tuple[int | None, int | None, int | None]] = {
     "setitimer": (104, 38, 104),
     "sched_yield": (158, 24, 158),
     "clock_gettime": (265, 228, 263),
+    "nanosleep": (162, 35, 162),
+    "clock_nanosleep_time64": (407, None, 407),
+    "clock_nanosleep": (267, 230, 265),
+    "clock_getres": (266, 229, 264),
+    "clock_gettime64": (403, None, 403),
     "gettimeofday": (78, 96, 78),
+    "time": (13, 201, None),
     "brk": (45, 12, 45),
 }
 
@@ -86,6 +98,14 @@ def number(arch: Arch, call: str) -> int:
     if found is None:
         raise KeyError(f"no system call {call!r} on {arch.name}")
     return found
+
+
+def find(arch: Arch, call: str) -> int:
+    """The number of a system call, or -1 (which no call has) if Linux has none of this name on ``arch``."""
+    try:
+        return number(arch, call)
+    except KeyError:
+        return -1
 
 
 def name(arch: Arch, call: int) -> str | None:

@@ -29,7 +29,7 @@ _BREAKPOINT_VECTORS = (3, 7)  # int3 on x86, bkpt on arm
 _SYSCALL_VECTORS = (0x80, 2)  # int 0x80, svc
 _USER_MODE, _MODE_BITS = 0x10, 0x1F  # arm: CPSR mode field
 
-StopKind = Literal["exit", "syscall", "trap", "fault", "budget"]
+StopKind = Literal["exit", "syscall", "trap", "fault", "budget", "check"]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,11 @@ class Machine:
         uc.hook_add(unicorn.UC_HOOK_INTR, self._on_interrupt)
         if self.arch.syscall.instruction == "syscall":
             uc.hook_add(unicorn.UC_HOOK_INSN, self._on_syscall, None, 1, 0, x86_const.UC_X86_INS_SYSCALL)
-        uc.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._on_invalid)
+        self.hook_faults()
+
+    def hook_faults(self) -> None:
+        """Note what a faulting access touched."""
+        self._uc.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._on_invalid)
 
     def _on_interrupt(self, uc: Any, vector: int, _data: Any) -> None:
         if vector in _SYSCALL_VECTORS:
@@ -244,6 +248,16 @@ class Machine:
             INTERRUPT.asked = False
             raise KeyboardInterrupt
         return self._why(error)
+
+    def start(self) -> int:
+        """Run from the current PC until something stops the engine; the engine's error number, 0 for none."""
+        return int(_start(self._uc._uch, self._pc(), _NEVER, 0, 0))
+
+    def engine_functions(self) -> tuple[int, int, int, int]:
+        """For native callbacks: the engine's handle; where its reg_read_batch, reg_write and emu_stop are."""
+        names = ("uc_reg_read_batch", "uc_reg_write", "uc_emu_stop")
+        addresses = (ctypes.cast(getattr(_engine_calls, name), ctypes.c_void_p).value or 0 for name in names)
+        return (self._uc._uch.value, *addresses)  # type: ignore[return-value]
 
     def _pc(self) -> int:
         return self.register(self.arch.roles["pc"])

@@ -1,0 +1,111 @@
+"""The machine of a whole program: full speed between stops, budgets in blocks, callbacks in native code."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+from arch import linux
+from arch.model import Arch
+from emu.live import native
+from emu.live.callbacks import callbacks
+from emu.machine import Machine, Stop
+
+TRANSLATIONS = 25  # room for translated code: 32 MiB
+BLOCK_TIME = 4  # virtual nanoseconds that a block takes
+EPOCH = 1_767_225_600_000_000_000  # 2026-01-01 00:00 UTC, when every run begins
+_BREAKPOINTS = (3, 7)
+
+
+class Cpu(Machine):
+    """A `Machine` without a recorder. ``live``: what its callbacks count and are told."""
+
+    def __init__(self, arch: Arch) -> None:
+        self.live = native.Live()
+        self._watches: list[native.Watch] = []
+        super().__init__(arch, recording=False, translations=TRANSLATIONS)
+
+    def _hook_stops(self) -> None:
+        """Called by `Machine`: everything that stops a run goes through the shared structure."""
+        self._fill()
+        self.calls = callbacks(self.live, self)
+        at = ctypes.addressof(self.live)
+        self.hook("block", self.calls["block"], at)
+        self.hook("interrupt", self.calls["interrupt"], at)
+        if self.arch.syscall.instruction == "syscall":
+            self.hook("syscall", self.calls["syscall"], at)
+        self.hook_faults()
+
+    def _fill(self) -> None:
+        live, arch = self.live, self.arch
+        names = arch.registers
+        index = {name: number for number, name in enumerate(names)}
+        self._id_array = (ctypes.c_int * len(names))(*self._ids.values())
+        live.uc, live.read, live.write, live.stop_engine = self.engine_functions()
+        live.ids, live.registers = self._id_array, len(names)
+        live.sp, live.pc, live.flags = (index[arch.roles[role]] for role in ("sp", "pc", "flags"))
+        live.g = index[arch.tls.g_register] if arch.tls.g_register else -1
+        call = arch.syscall
+        live.number, live.result = index[call.number], index[call.result]
+        live.arguments[:] = [index[name] for name in call.arguments[:2]]
+        places = {role: index[name] for name, role in call.destroyed.items()}
+        live.destroyed[:] = [places.get("pc", -1), places.get("flags", -1)]
+        live.word, live.pushed = arch.word, arch.word if arch.call.return_on_stack else 0
+        live.insn = 2 if call.instruction == "syscall" else 0  # elsewhere PC has passed it when the callback runs
+        live.memory = self.memory.address
+        live.block_time, live.epoch = BLOCK_TIME, EPOCH
+        live.clock_call = linux.number(arch, "clock_gettime")
+        live.clock_call64 = linux.find(arch, "clock_gettime64")
+        live.standing, live.failed, live.digest = -1, -1, 0xCBF2_9CE4_8422_2325
+        self.nobody = native.Thread()
+        live.thread = ctypes.pointer(self.nobody)
+
+    @property
+    def blocks(self) -> int:
+        """Blocks that have run."""
+        return int(self.live.blocks)
+
+    @property
+    def time(self) -> int:
+        """Virtual nanoseconds since the start."""
+        return int(self.live.clock + self.live.blocks * self.live.block_time)
+
+    def watch(self, address: int, plan: int) -> None:
+        """Have the crossings that begin at ``address`` judged by a plan of the table."""
+        watch = native.Watch(ctypes.pointer(self.live), plan)
+        self._watches.append(watch)
+        self.hook("code", self.calls["entry"], ctypes.addressof(watch), address, address)
+
+    def answer_ticks(self, address: int) -> None:
+        """Let the function at ``address``, which reads the cycle counter, read the virtual clock."""
+        self.hook("code", self.calls["ticks"], ctypes.addressof(self.live), address, address)
+
+    def breakpoint(self, address: int) -> None:
+        """Stop, with kind ``exit``, whenever control is at ``address``."""
+        self.hook("code", self.calls["breakpoint"], ctypes.addressof(self.live), address, address)
+
+    def go(self, blocks: int) -> Stop:
+        """Run for about ``blocks`` blocks. A stop of kind ``exit`` is a breakpoint, of kind ``check`` a broken one."""
+        live = self.live
+        live.limit = live.blocks + blocks
+        live.stop = native.NONE
+        self._pending = None
+        return self._reason(self.start())
+
+    def _reason(self, error: int) -> Stop:
+        live, pc = self.live, self._pc()
+        if live.stop == native.SYSCALL:
+            return Stop("syscall", pc)
+        if live.stop == native.FAILED:
+            return Stop("check", pc)
+        if live.stop == native.BREAKPOINT:
+            live.skip = live.at
+            return Stop("exit", pc)
+        if live.stop == native.INTERRUPT:
+            return Stop("trap" if live.vector in _BREAKPOINTS else "fault", pc, vector=int(live.vector))
+        if self._pending is not None:
+            return Stop("fault", pc, self._pending.address, self._pending.access)
+        return Stop("fault", pc) if error else Stop("budget", pc)
+
+    def copy(self) -> Any:
+        raise NotImplementedError("a whole program's memory is copied by its process")
