@@ -13,7 +13,9 @@ from arch.model import Arch
 
 _COLUMNS = {"386": 0, "amd64": 1, "arm": 2}
 
-# name -> number on (386, amd64, arm). The id calls are the 32-bit-id ones on 386 and arm (setuid32 and so on).
+# name -> number on (386, amd64, arm). On 386 and arm the calls with ids are those with 32-bit ids (setuid32 and so on),
+# and those with sizes and offsets are the 64-bit ones (fstat64, fstatat64, truncate64; select is _newselect and
+# getrlimit is ugetrlimit there), unless both have a row.
 NUMBERS: Mapping[str, tuple[int | None, int | None, int | None]] = {
     "read": (3, 0, 3),
     "write": (4, 1, 4),
@@ -83,6 +85,74 @@ NUMBERS: Mapping[str, tuple[int | None, int | None, int | None]] = {
     "gettimeofday": (78, 96, 78),
     "time": (13, 201, None),
     "brk": (45, 12, 45),
+    "pread64": (180, 17, 180),
+    "pwrite64": (181, 18, 181),
+    "readv": (145, 19, 145),
+    "writev": (146, 20, 146),
+    "lseek": (19, 8, 19),
+    "_llseek": (140, None, 140),
+    "fstat": (197, 5, 197),
+    "newfstatat": (300, 262, 327),
+    "statx": (383, 332, 397),
+    "getdents64": (220, 217, 217),
+    "mkdirat": (296, 258, 323),
+    "unlinkat": (301, 263, 328),
+    "renameat": (302, 264, 329),
+    "renameat2": (353, 316, 382),
+    "linkat": (303, 265, 330),
+    "symlinkat": (304, 266, 331),
+    "readlinkat": (305, 267, 332),
+    "fchmodat": (306, 268, 333),
+    "fchmodat2": (452, 452, 452),
+    "fchmod": (94, 91, 94),
+    "fchownat": (298, 260, 325),
+    "fchown": (207, 93, 207),
+    "faccessat": (307, 269, 334),
+    "faccessat2": (439, 439, 439),
+    "truncate": (193, 76, 193),
+    "ftruncate": (194, 77, 194),
+    "utimensat": (320, 280, 348),
+    "utimensat_time64": (412, None, 412),
+    "fsync": (118, 74, 118),
+    "fdatasync": (148, 75, 148),
+    "sync": (36, 162, 36),
+    "copy_file_range": (377, 326, 391),
+    "splice": (313, 275, 340),
+    "dup": (41, 32, 41),
+    "eventfd2": (328, 290, 356),
+    "epoll_create1": (329, 291, 357),
+    "epoll_ctl": (255, 233, 251),
+    "epoll_wait": (256, 232, 252),
+    "epoll_pwait": (319, 281, 346),
+    "epoll_pwait2": (441, 441, 441),
+    "poll": (168, 7, 168),
+    "ppoll": (309, 271, 336),
+    "ppoll_time64": (414, None, 414),
+    "select": (142, 23, 142),
+    "pselect6": (308, 270, 335),
+    "getcwd": (183, 79, 183),
+    "fchdir": (133, 81, 133),
+    "umask": (60, 95, 60),
+    "uname": (122, 63, 122),
+    "sysinfo": (116, 99, 116),
+    "getuid": (199, 102, 199),
+    "geteuid": (201, 107, 201),
+    "getgid": (200, 104, 200),
+    "getegid": (202, 108, 202),
+    "getgroups": (205, 115, 205),
+    "setresuid": (208, 117, 208),
+    "setresgid": (210, 119, 210),
+    "setreuid": (203, 113, 203),
+    "setregid": (204, 114, 204),
+    "getpgid": (132, 121, 132),
+    "getpgrp": (65, 111, 65),
+    "getsid": (147, 124, 147),
+    "getrlimit": (191, 97, 191),
+    "setrlimit": (75, 160, 75),
+    "getrusage": (77, 98, 77),
+    "sched_getaffinity": (242, 204, 242),
+    "getrandom": (355, 318, 384),
+    "pidfd_open": (434, 434, 434),
 }
 
 _NAMES = {
@@ -157,6 +227,7 @@ class Errno(IntEnum):
     ESRCH = 3
     EINTR = 4
     EIO = 5
+    ENXIO = 6
     E2BIG = 7
     ENOEXEC = 8
     EBADF = 9
@@ -167,16 +238,24 @@ class Errno(IntEnum):
     EFAULT = 14
     EBUSY = 16
     EEXIST = 17
+    EXDEV = 18
     ENOTDIR = 20
     EISDIR = 21
     EINVAL = 22
+    ENFILE = 23
     EMFILE = 24
     ENOTTY = 25
+    EFBIG = 27
+    ENOSPC = 28
     ESPIPE = 29
+    EROFS = 30
     EPIPE = 32
     ERANGE = 34
     ENAMETOOLONG = 36
     ENOSYS = 38
+    ENOTEMPTY = 39
+    ELOOP = 40
+    EOPNOTSUPP = 95
     ETIMEDOUT = 110
 
 
