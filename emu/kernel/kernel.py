@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from random import Random
 from typing import Protocol
 
 from arch import linux
 from arch.linux import Errno
-from emu.kernel import calls, memory
+from emu.kernel import calls, memory, waits
+from emu.kernel.clock import Clock
 from emu.kernel.errors import Refused
 from emu.kernel.files import Captured, Empty, Files
 from emu.kernel.table import Task, Thread
+from emu.kernel.waits import Sleeper
 from emu.machine import Machine
 from emu.process import Process
 
@@ -36,7 +39,8 @@ class Kernel:
     ``output``: what was written to the descriptors 1 and 2, which is captured; 0 is empty. ``programs``: path -> what
     execve of it runs, a function of the `Task` that returns the exit status. ``unknown``: what guests asked for in
     vain, by name, and how often. ``tasks``: by pid, those that nobody waited for included. ``witness``: see there.
-    ``copied``: is told of every fork that copies memory, with the process and its copy.
+    ``copied``: is told of every fork that copies memory, with the process and its copy. ``clock``: virtual time.
+    ``random``: what guests get as random bytes. ``sleepers``: threads that wait for a word to change, longest first.
     """
 
     def __init__(self, process: Process) -> None:
@@ -50,12 +54,20 @@ class Kernel:
         self._handlers: dict[str, tuple[Handler, int]] = {}
         self._on_cpu: dict[Machine, Thread] = {}
         self._next_id = FIRST_PID
-        for name, handler in calls.CALLS.items():
-            self.syscall(name)(handler)
+        self.clock = Clock()
+        self.random = Random(0)
+        self.sleepers: list[Sleeper] = []
+        self.add(calls.CALLS)
         self.main = self.new_task(process, None)
         self._on_cpu[process.machine] = self.main
 
     # what users register
+
+    def add(self, handlers: Mapping[str, Handler]) -> None:
+        """Register system calls, as far as the arch's Linux has them."""
+        for name, handler in handlers.items():
+            if linux.find(self.arch, name) >= 0:
+                self.syscall(name)(handler)
 
     def syscall(self, name: str) -> Callable[[Handler], Handler]:
         """Register or replace a system call: ``@kernel.syscall("getpid") def f(thread, *args) -> int``.
@@ -145,7 +157,7 @@ class Kernel:
                 except Refused as refused:
                     thread.answer = -refused.errno
                 if thread.answer is not None:
-                    thread.state, thread.waits_for, thread.until = "runnable", "", None
+                    thread.go_on()
 
     # the table
 
@@ -177,9 +189,11 @@ class Kernel:
     def end_thread(self, thread: Thread, status: int) -> None:
         """End a thread; with the last one its process ends, and wait4 will tell ``status``."""
         task = thread.task
+        thread.go_on()
         if thread.clear_tid:
             memory.store_quietly(thread, thread.clear_tid, 0)
-        thread.state, thread.until = "ended", None
+            waits.wake(thread, thread.clear_tid, 1)
+        thread.state = "ended"
         if all(other.state == "ended" for other in task.threads):
             self._bury(task, status)
 

@@ -63,6 +63,9 @@ class Thread:
     lender: Thread | None = None
     answer: int | None = None  # the result of the call it was blocked in, until it is on the CPU again
     until: Callable[[], int | None] | None = None
+    deadline: int | None = None
+    undo: Callable[[], None] | None = None
+    ran: int = 0  # nanoseconds of virtual time that it was on the CPU
     mask: int = 0  # the signals that it blocks
     yields: bool = False  # it has asked that others have their turn
 
@@ -79,9 +82,20 @@ class Thread:
     def kernel(self) -> Kernel:
         return self.task.kernel
 
-    def block(self, waits_for: str, until: Callable[[], int | None]) -> None:
+    def block(
+        self, waits_for: str, until: Callable[[], int | None], deadline: int | None = None,
+        undo: Callable[[], None] | None = None,
+    ) -> None:
         """Suspend the thread in its call until ``until`` returns the call's result.
 
-        It is asked before a thread is chosen to run, and may raise `Refused`.
+        It is asked before a thread is chosen to run, and may raise `Refused`. ``deadline``: when its answer may change by
+        time alone, in nanoseconds of the kernel's clock. ``undo`` is called when the wait is over, however it ended.
         """
         self.state, self.waits_for, self.until = "blocked", waits_for, until
+        self.deadline, self.undo = deadline, undo
+
+    def go_on(self) -> None:
+        """The wait is over."""
+        if self.undo is not None:
+            self.undo()
+        self.state, self.waits_for, self.until, self.deadline, self.undo = "runnable", "", None, None, None

@@ -28,7 +28,7 @@ class Cpu(Machine):
     def _hook_stops(self) -> None:
         """Called by `Machine`: everything that stops a run goes through the shared structure."""
         self._fill()
-        self.calls = callbacks(self.live, self)
+        self.calls = callbacks(self)
         at = ctypes.addressof(self.live)
         self.hook("block", self.calls["block"], at)
         self.hook("interrupt", self.calls["interrupt"], at)

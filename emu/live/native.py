@@ -24,7 +24,8 @@ class Thread(ctypes.Structure):
     """A guest thread's crossing of now, and those that wait for control to come back to them."""
 
     _fields_ = (
-        ("tls", c_uint64), ("tid", c_uint64), ("waits", c_int64), ("now", Crossing), ("waiting", Crossing * MOST_WAITING),
+        ("tls", c_uint64), ("tid", c_uint64), ("waits", c_int64), ("now", Crossing),
+        ("waiting", Crossing * MOST_WAITING),
     )
 
 

@@ -34,7 +34,7 @@ Base = str | Word
 
 
 class Term:
-    """``base`` + ``offset``, plus the bytes by which the stack has moved if ``moved``; compared by asking the explorer."""
+    """``base`` + ``offset``, plus the bytes by which the stack has moved if ``moved``; the explorer compares it."""
 
     __slots__ = ("_ask", "base", "moved", "offset")
 

@@ -1,0 +1,61 @@
+"""A whole program's memory and CPU, in the words of `emu.process.Process`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from arch.model import Arch
+from asm.program import Program, Segment
+from emu.live.cpu import Cpu
+from emu.live.space import EXECUTE, READ, WRITE, Space, pages
+from emu.machine import PAGE
+from emu.process import Process
+
+MOST_MEMORY = 1 << 30
+"""Bytes that a program may have accessible at once, unless it is told otherwise."""
+
+# Where mappings without a wish go, from the ceiling down, and the top of the first thread's stack. Above Go's arenas.
+_FLOOR = {4: 0x4000_0000, 8: 0x7F00_0000_0000}
+_CEILING = {4: 0xB000_0000, 8: 0x7FFF_0000_0000}
+STACK_TOP = {4: 0xBFFF_E000, 8: 0x7FFF_FFFF_E000}
+STACK = 256 << 10  # bytes
+
+
+class LiveProcess(Process):
+    """An address space that grows and shrinks. ``space``: its areas; ``end``: of the program's data, for brk."""
+
+    machine: Cpu
+
+    def __init__(self, arch: Arch, program: Program, most: int = MOST_MEMORY) -> None:
+        self.arch = arch
+        self.program = program
+        self.machine = Cpu(arch)
+        self.space = Space(self.machine, _FLOOR[arch.word], _CEILING[arch.word], most)
+        self.regions = []
+        self._patched = []
+        self.end = _load(self, program.segments)
+        self.start_of_heap = self.end
+
+    def copy(self) -> LiveProcess:
+        """The same memory and registers in a process of its own, as after a fork."""
+        twin = LiveProcess(self.arch, Program(self.arch.name, (), self.program.symbols))
+        twin.program, twin.end, twin.start_of_heap = self.program, self.end, self.start_of_heap
+        for area in self.space:
+            twin.space.map(area.start, area.end - area.start, area.protection if area.backed else 0, area.name)
+            if area.backed:
+                twin.machine.memory.write(area.start, self.machine.read(area.start, area.end - area.start))
+        twin.machine.restore(self.machine.save())
+        return twin
+
+
+def _load(process: LiveProcess, segments: Iterable[Segment]) -> int:
+    """Map a program's segments; the end of the last, in whole pages."""
+    end = 0
+    for segment in segments:
+        start = segment.address // PAGE * PAGE
+        size = pages(segment.address + segment.size - start)
+        protection = READ | (WRITE if segment.writable else 0) | (EXECUTE if segment.executable else 0)
+        process.space.map(start, size, protection, "program")
+        process.machine.write(segment.address, segment.data)
+        end = max(end, start + size)
+    return end
