@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
 from itertools import islice
+from operator import le
 from typing import NamedTuple
 
 from asm.elf import NAME, ElfError, Image
@@ -30,7 +31,7 @@ _RECORD = struct.Struct("<IIiIIIIIIiBBxB")
 _UNKNOWN_SIZE = -0x80000000
 _ASSEMBLY = 4
 _NO_FILE = 0xFFFFFFFF
-_END = "damaged Go function table"
+_DAMAGED = "damaged Go function table"
 
 
 class Function(NamedTuple):
@@ -56,17 +57,24 @@ def read(image: Image) -> FunctionTable:
     """
     section = image.sections.get(".gopclntab")
     if section is not None:
-        table = FunctionTable(image.section(".gopclntab") or b"", image.arch.word)
-        table.text = table.text or _text_start(image, section.address, table)
-        return table
+        return _placed(image, section.address, image.section(".gopclntab") or b"")
     if image.sections:
         raise ElfError("the program has no Go function table")
     for address, found in islice(image.search(MAGIC, image.arch.word), _CANDIDATES):
         with suppress(ElfError):
-            table = FunctionTable(found, image.arch.word)
-            table.text = table.text or _text_start(image, address, table)
-            return table
+            return _placed(image, address, found)
     raise ElfError("no Go function table was found")
+
+
+def _placed(image: Image, address: int, data: bytes | memoryview) -> FunctionTable:
+    """The table that stands at an address of the program, once it is known to speak of the program's code."""
+    table = FunctionTable(data, image.arch.word)
+    table.text = table.text or _text_start(image, address, table)
+    low, high = table.text + table.starts[0], table.text + table.starts[-1]
+    for segment in image.segments:
+        if segment.executable and segment.address <= low and high <= segment.address + len(segment.data):
+            return table
+    raise ElfError("damaged Go function table: it speaks of code that is not there")
 
 
 def _text_start(image: Image, address: int, table: FunctionTable) -> int:
@@ -76,7 +84,7 @@ def _text_start(image: Image, address: int, table: FunctionTable) -> int:
     stand the lowest and the highest address of the code, and the start of the text.
     """
     arch = image.arch
-    start = arch.pack(address) + arch.pack(address + table.offsets[0])
+    start = arch.pack(address) + arch.pack(address + table.names_offset)
     for _, found in islice(image.search(start, arch.word), _CANDIDATES):
         lowest, highest, text = (arch.unpack(bytes(found[n * arch.word : (n + 1) * arch.word])) for n in _MODULE_TEXT)
         if (lowest - text, highest - text) == (table.starts[0], table.starts[-1]):
@@ -88,26 +96,41 @@ class FunctionTable:
     """The functions of a program, by name and by address. Build one with `read`."""
 
     def __init__(self, data: bytes | memoryview, word: int) -> None:
-        """``data``: the table; it may go on behind its end. ``text`` must be set before addresses are asked for."""
+        """``data``: the table; it may go on behind its end. ``text`` must be set before addresses are asked for.
+
+        Raises ElfError if the table is damaged, so that no question to it can fail for that later.
+        """
         view = memoryview(data)
         if view[:6] != MAGIC or len(view) < 8 or view[7] != word:
             raise ElfError("the Go function table is of an unknown kind (Go before 1.20, or one too new)")
         header = struct.Struct("<8Q" if word == 8 else "<8I")
         if len(view) < 8 + header.size:
-            raise ElfError(_END)
-        count, _, self.text, *offsets = header.unpack_from(view, 8)
-        self.offsets: tuple[int, ...] = tuple(offsets)
+            raise ElfError(_DAMAGED)
         self._quantum = view[6]
+        count, _, self.text, *offsets = header.unpack_from(view, 8)
         names, units, files, values, records = offsets
         if not 8 + header.size <= names <= units <= files <= values <= records:
-            raise ElfError(_END)
+            raise ElfError(_DAMAGED)
         if not count or not self._quantum or records + 8 * count + 4 > len(view):
-            raise ElfError(_END)
-        self._names = bytes(view[names:units])
+            raise ElfError(_DAMAGED)
+        self.names_offset = names
+        self._names = b"\0" + bytes(view[names:units])  # so that there is a zero on both sides of every name
         self._units, self._files, self._values = view[units:files], view[files:values], view[values:records]
         self._records = view[records:]
         pairs = _words(self._records[: 8 * count + 4])
         self.starts, self._places = pairs[0::2], pairs[1::2]
+        self._named_at = self._verified()
+
+    def _verified(self) -> list[int]:
+        """Where the names of all functions stand, once starts, records and names hold water."""
+        words, last = _words(self._records), max(self._places)
+        if last % 4 or last + _RECORD.size > len(self._records) or not all(map(le, self.starts, self.starts[1:])):
+            raise ElfError(_DAMAGED)
+        named = [words[(place >> 2) + 1] for place in self._places]
+        starts = array("I", [words[place >> 2] for place in self._places])
+        if starts != self.starts[:-1] or max(named) >= len(self._names) - 1 or self._names[-1]:
+            raise ElfError(_DAMAGED)
+        return named
 
     def __len__(self) -> int:
         return len(self._places)
@@ -126,11 +149,13 @@ class FunctionTable:
 
         On amd64 there may be two: the body and a wrapper for the other calling convention.
         """
-        wanted = name.encode()
-        offset = 0 if self._names.startswith(wanted + b"\0") else self._names.find(b"\0" + wanted + b"\0") + 1
-        if not wanted or (offset == 0 and not self._names.startswith(wanted + b"\0")):
-            return ()
-        return tuple(self._function(index) for index in self._by_name.get(offset, ()))
+        wanted = b"\0" + name.encode() + b"\0"
+        found: list[int] = []
+        at = self._names.find(wanted)
+        while at >= 0:
+            found += self._by_name.get(at, ())
+            at = self._names.find(wanted, at + 1)
+        return tuple(self._function(index) for index in sorted(found))
 
     def line(self, address: int) -> tuple[str, int] | None:
         """File and line of the instruction that holds ``address``; None where the table knows neither.
@@ -146,10 +171,9 @@ class FunctionTable:
         if which is None or number is None or which < 0:
             return None
         at = 4 * (unit + which)
-        if at + 4 > len(self._units):
-            raise ElfError(_END)
         offset = int.from_bytes(self._units[at : at + 4], "little")
-        return None if offset == _NO_FILE else (_text(bytes(self._files[offset : offset + NAME])), number)
+        path = bytes(self._files[offset : offset + NAME])
+        return (_text(path), number) if offset != _NO_FILE and path else None
 
     def describe(self, address: int) -> str:
         """``function+offset`` (offset in hex, left out when 0), or the bare address in hex."""
@@ -162,14 +186,10 @@ class FunctionTable:
 
     @cached_property
     def _by_name(self) -> dict[int, list[int]]:
-        """Where a name stands -> the functions that have it."""
-        words = _words(self._records)
+        """Where the zero in front of a name stands -> the functions that have it; a name may be there twice."""
         found: dict[int, list[int]] = {}
-        try:
-            for index, place in enumerate(self._places):
-                found.setdefault(words[(place >> 2) + 1], []).append(index)
-        except IndexError:
-            raise ElfError(_END) from None
+        for index, at in enumerate(self._named_at):
+            found.setdefault(at, []).append(index)
         return found
 
     def _index(self, address: int) -> int | None:
@@ -178,56 +198,54 @@ class FunctionTable:
         return index if 0 <= index < len(self) and offset < self.starts[index + 1] else None
 
     def _record(self, index: int) -> tuple[int, ...]:
-        try:
-            record = _RECORD.unpack_from(self._records, self._places[index])
-        except struct.error:
-            raise ElfError(_END) from None
-        if record[0] != self.starts[index]:
-            raise ElfError(_END)
-        return record
+        return _RECORD.unpack_from(self._records, self._places[index] & ~3)
 
     def _function(self, index: int) -> Function:
-        start, _, arguments, _, _, _, line, _, _, _, kind, flags, _ = self._record(index)
-        room = self.starts[index + 1] - start
-        size = min(room, sum(length for _, length in self._steps(line, room)))
+        start, _, arguments, _, frame, _, _, _, _, _, kind, flags, _ = self._record(index)
+        size = sum(length for _, length in self._steps(index, frame))  # the shortest of the tables, by far
         known = None if arguments == _UNKNOWN_SIZE else arguments
         return Function(self._name(index), self.text + start, size, known, bool(flags & _ASSEMBLY), kind)
 
     def _name(self, index: int) -> str:
-        at = self._record(index)[1]
+        at = self._named_at[index] + 1
         return _text(self._names[at : at + NAME])
 
     def _value(self, index: int, table: int, address: int) -> int | None:
         """What a PC table of a function says of an address."""
-        start = self.text + self.starts[index]
-        for value, length in self._steps(table, self.starts[index + 1] - self.starts[index]):
-            start += length
-            if address < start:
+        end = self.text + self.starts[index]
+        for value, length in self._steps(index, table):
+            end += length
+            if address < end:
                 return value
         return None
 
-    def _steps(self, table: int, room: int) -> Iterator[tuple[int, int]]:
-        """A PC table's values, each with the bytes of code that it holds for; ``room``: bytes of the function."""
-        if not table:
-            return
+    def _steps(self, index: int, table: int) -> Iterator[tuple[int, int]]:
+        """A PC table's values for a function, each with the bytes of code that it holds for.
+
+        It ends with the function at the latest, and where its numbers end.
+        """
+        room = self.starts[index + 1] - self.starts[index]
         value, at = -1, table
-        for step in range(room + 2):
-            change, at = self._number(at)
-            if not change and step:
+        while room > 0 and table:
+            change, behind = self._number(at)
+            if not change and at != table:
                 return
             value += ~(change >> 1) if change & 1 else change >> 1
-            length, at = self._number(at)
-            yield value, length * self._quantum
-        raise ElfError(_END)
+            advance, at = self._number(behind)
+            length = min(advance * self._quantum, room)
+            if not length:
+                return
+            yield value, length
+            room -= length
 
     def _number(self, at: int) -> tuple[int, int]:
-        """The LEB128 number at a place of the PC tables, and the place behind it."""
+        """The LEB128 number at a place of the PC tables, and the place behind it; 0 where there is none."""
         number = 0
         for shift, byte in zip(range(0, 35, 7), self._values[at : at + 5], strict=False):
             number |= (byte & 127) << shift
             if byte < 128:
                 return number, at + shift // 7 + 1
-        raise ElfError(_END)
+        return 0, at
 
 
 def _words(data: memoryview) -> array[int]:
@@ -239,8 +257,5 @@ def _words(data: memoryview) -> array[int]:
 
 
 def _text(data: bytes) -> str:
-    """The string that ends in a zero byte."""
-    end = data.find(b"\0")
-    if end < 0:
-        raise ElfError(_END)
-    return data[:end].decode("utf-8", "replace")
+    """The string that ends in the first zero byte."""
+    return data.partition(b"\0")[0].decode("utf-8", "replace")

@@ -6,7 +6,6 @@ Both decode little at first, since a program has thousands of symbols and a run 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 
 from asm.elf import ElfError, Image
 from asm.pclntab import Function, FunctionTable
@@ -51,31 +50,36 @@ class FunctionSymbols(Mapping[str, Symbol]):
         """``wrappers``: whether the architecture has two calling conventions."""
         self._functions = functions
         self._wrappers = wrappers
+        self._all: dict[str, Symbol] = {}
 
     def __getitem__(self, name: str) -> Symbol:
-        alike = self._functions.named(name.removesuffix(_ABI0))
-        for found, full in zip(alike, self._full(alike), strict=True):
-            if full == name:
-                return Symbol(name, found.address, found.size)
-        raise KeyError(name)
+        if self._all:
+            return self._all[name]
+        return self._alike(self._functions.named(name.removesuffix(_ABI0)))[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self._every())
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._every())
 
-    @cached_property
-    def _names(self) -> tuple[str, ...]:
-        alike: dict[str, list[Function]] = {}
-        for function in self._functions:
-            alike.setdefault(function.name, []).append(function)
-        return tuple(dict.fromkeys(name for found in alike.values() for name in self._full(found)))
+    def _every(self) -> dict[str, Symbol]:
+        """All of them, which takes a tenth of a second: only if somebody goes through them."""
+        if not self._all:
+            alike: dict[str, list[Function]] = {}
+            for function in self._functions:
+                alike.setdefault(function.name, []).append(function)
+            for functions in alike.values():
+                self._all.update(self._alike(functions))
+        return self._all
 
-    def _full(self, alike: Sequence[Function]) -> list[str]:
-        """The full names of functions that share one. Of Go's kinds of functions the wrapper has the last number."""
+    def _alike(self, alike: Sequence[Function]) -> dict[str, Symbol]:
+        """Functions that share a name, by their full names. Of Go's kinds of functions the wrapper has the last."""
         names = [function.name for function in alike]
         if self._wrappers and len(alike) == 2 and "[" not in names[0] and not all(found.assembly for found in alike):
             first, second = ((found.assembly, found.kind) for found in alike)
             names[first <= second] += _ABI0
-        return names
+        found: dict[str, Symbol] = {}
+        for name, function in zip(names, alike, strict=True):
+            found.setdefault(name, Symbol(name, function.address, function.size))
+        return found

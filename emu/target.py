@@ -101,6 +101,10 @@ def of_statements(era: Era, arch: Arch, statements: Sequence[Statement]) -> Targ
     return Target(arch, era, program, routines, data, vfork_inputs=VFORK_INPUTS.get(era.name, 0))
 
 
+# Values of GOARM with which cgo finds its word of TLS through code in a page of the kernel's, which scenes do not have.
+_HELPED = ("5", "6")
+
+
 @lru_cache(maxsize=8)
 def of_binary(path: str) -> Target:
     """The routines, layout and constants of a static Go binary. Raises ElfError."""
@@ -121,7 +125,8 @@ def of_binary(path: str) -> Target:
     found = {name: _address(binary.program, name) for name in RUNTIME_GATES}
     named = {name: address for name, address in found.items() if address is not None}
     program = replace(binary.program, gates={**named, **gates(OUTSIDE_GATES)})
-    data = {"iscgo": program.symbols["runtime.iscgo"].address} if "runtime.iscgo" in program else {}
+    cgo = "runtime.iscgo" in program and binary.settings.get("GOARM", "7")[0] not in _HELPED
+    data = {"iscgo": program.symbols["runtime.iscgo"].address} if cgo else {}
     hooked = {name: program.symbols[f"runtime.{name}"] for name in hooks.ROUTINES if f"runtime.{name}" in program}
     return Target(
         arch, era, program, {**binary.routines, **hooked}, data, binary.go, str(path),
