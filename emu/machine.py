@@ -17,6 +17,7 @@ from unicorn import arm_const, x86_const
 from unicorn.unicorn_py3.unicorn import uclib
 
 from arch.model import Arch
+from emu.callbacks import hook_add
 from emu.hostmap import HostMap, address_of, zeros
 from emu.interrupt import INTERRUPT
 from emu.recorder import Recorder
@@ -27,6 +28,7 @@ _GS_BASE_MSR = 0xC000_0101  # writing the register GS_BASE is lost in 32-bit mod
 _FS_BASE_MSR = 0xC000_0100
 _BREAKPOINT_VECTORS = (3, 7)  # int3 on x86, bkpt on arm
 _SYSCALL_VECTORS = (0x80, 2)  # int 0x80, svc
+_FLAT = (0x00CF_9A00_0000_FFFF, 0x00CF_9200_0000_FFFF)  # code and data over all 4 GiB, as descriptors
 _USER_MODE, _MODE_BITS = 0x10, 0x1F  # arm: CPSR mode field
 
 StopKind = Literal["exit", "syscall", "trap", "fault", "budget", "check"]
@@ -74,7 +76,7 @@ class Machine:
         }
         self._word: ctypes.c_uint32 | ctypes.c_uint64 = (ctypes.c_uint64 if arch.word == 8 else ctypes.c_uint32)()
         self._word_at = ctypes.byref(self._word)
-        self.recorder = Recorder(self._uc, arch, list(self._ids.values()), hooked=recording)
+        self.recorder = Recorder(self._uc, arch, self._ids, self.memory, hooked=recording)
         self._pending: Stop | None = None
         self.exits = frozenset(exits)
         self._hook_stops()
@@ -140,14 +142,8 @@ class Machine:
     def hook(self, kind: str, callback: Any, data: int = 0, begin: int = 1, end: int = 0) -> None:
         """Have a native function called: at every ``block`` or ``code`` (in a range; everywhere if begin > end),
         at an ``interrupt``, or at the instruction ``syscall``. ``data`` is handed to it."""
-        handle = ctypes.c_size_t()
         extra = (ctypes.c_int(x86_const.UC_X86_INS_SYSCALL),) if kind == "syscall" else ()
-        error = _hook_add(
-            self._uc._uch, ctypes.byref(handle), ctypes.c_int(_HOOKS[kind]), callback, ctypes.c_void_p(data),
-            ctypes.c_uint64(begin), ctypes.c_uint64(end), *extra,
-        )
-        if error:
-            raise RuntimeError(f"the engine refused a {kind} hook (error {error})")
+        hook_add(self._uc._uch, _HOOKS[kind], callback, data, begin, end, *extra)
 
     def unmap(self, address: int, size: int) -> None:
         """Take whole pages away: whoever touches them faults."""
@@ -200,6 +196,17 @@ class Machine:
         """Read a vector register (``xmm15``, ``d8``), or a control word of floating point (``mxcsr``)."""
         return int(self._uc.reg_read(self._vector_id(name)))
 
+    def use_descriptors(self, address: int) -> None:
+        """Let segment registers be loaded from the table in the page at ``address``: its first entries are flat.
+
+        The code and data segments are loaded at once: the first load of any other would leave the stack 16 bits wide.
+        """
+        self.write(address + 8, b"".join(flat.to_bytes(8, "little") for flat in _FLAT))
+        self._uc.reg_write(x86_const.UC_X86_REG_GDTR, (0, address, PAGE - 1, 0))
+        self._uc.reg_write(x86_const.UC_X86_REG_CS, 8)
+        for register in (x86_const.UC_X86_REG_SS, x86_const.UC_X86_REG_DS, x86_const.UC_X86_REG_ES):
+            self._uc.reg_write(register, 16)
+
     def set_tls_base(self, address: int) -> None:
         """Where the thread's TLS segment (or, without one, its TLS register) points."""
         segment = self.arch.tls.segment
@@ -233,7 +240,7 @@ class Machine:
             buffer[:] = self.read(first, len(buffer))
             twin.map_host(first, buffer, protection)
         twin.restore(self.save())
-        twin.recorder.rows_wanted, twin.recorder.reads_wanted = self.recorder.rows_wanted, self.recorder.reads_wanted
+        self.recorder.copy_to(twin.recorder)
         return twin
 
     def run(self, steps: int) -> Stop:
@@ -241,13 +248,22 @@ class Machine:
         if steps <= 0:
             return Stop("budget", self._pc())
         self._pending = None
-        INTERRUPT.running = True
-        error = _start(self._uc._uch, self._pc(), _NEVER, 0, steps)
-        INTERRUPT.running = False
-        if INTERRUPT.asked:
-            INTERRUPT.asked = False
-            raise KeyboardInterrupt
+        budget = self.recorder.steps + steps
+        INTERRUPT.running = self.recorder
+        try:
+            error = self._go(budget)
+            while self._pending is None and not error and self.recorder.paused(budget) and self._pc() not in self.exits:
+                error = self._go(budget)
+        finally:
+            INTERRUPT.running = None
         return self._why(error)
+
+    def _go(self, budget: int) -> int:
+        """Go on for as long as the recorder has room; the engine's error number."""
+        count = self.recorder.prepare(budget)
+        error = _start(self._uc._uch, self._pc(), _NEVER, 0, count)
+        INTERRUPT.check()
+        return int(error)
 
     def start(self) -> int:
         """Run from the current PC until something stops the engine; the engine's error number, 0 for none."""
@@ -289,6 +305,5 @@ def _engine(arch: Arch) -> tuple[unicorn.Uc, Any, str]:
 _engine_calls = ctypes.PyDLL(uclib._name)
 _start = _engine_calls.uc_emu_start
 _start.argtypes = (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_size_t)
-_hook_add = _engine_calls.uc_hook_add
 _reg_read, _reg_write = _engine_calls.uc_reg_read, _engine_calls.uc_reg_write
 _reg_read.argtypes = _reg_write.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)

@@ -1,31 +1,25 @@
-"""Per-step rows and memory accesses of a run, recorded by ctypes callbacks.
+"""Per-step rows and memory accesses of a run, in bounded rings that are emptied between two instructions.
 
-A row holds every register of the arch *before* an instruction. The engine's Python ``reg_read`` is never
-called per step: one batch read fills a buffer whose bytes are the row.
+A row is the state *before* an instruction: all registers, or the columns that were asked for. Rows and accesses stay
+bytes until somebody looks.
 """
 
 from __future__ import annotations
 
-import ctypes
-import struct
+from collections.abc import Callable, Iterable, Sequence
+from mmap import mmap
 from typing import Any, NamedTuple
 
 import unicorn
-from unicorn.unicorn_py3.unicorn import uclib
 
 from arch.model import Arch
-from emu.interrupt import INTERRUPT
+from emu.callbacks import ENTRY, HEADROOM, Layout, build, hook_add, read_batch
+from emu.hostmap import HostMap, zeros
 
-_STEP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p)
-_ACCESS = ctypes.CFUNCTYPE(
-    None, ctypes.c_void_p, ctypes.c_int, ctypes.c_uint64, ctypes.c_int, ctypes.c_int64, ctypes.c_void_p
-)
-_lib = ctypes.PyDLL(uclib._name)
-_read_batch = _lib.uc_reg_read_batch
-_read_batch.restype = ctypes.c_int
-_hook_add = _lib.uc_hook_add
-_hook_add.restype = ctypes.c_int
-_lib.uc_emu_stop.argtypes = (ctypes.c_void_p,)
+ROOM = 1 << 20  # bytes of a ring
+SLICE = 1 << 17  # steps after which Python gets a turn: then Ctrl-C is noticed. 2 ms of counting, 40 ms of full rows
+
+Sink = Callable[[int, memoryview, memoryview], None]
 
 
 class Access(NamedTuple):
@@ -41,76 +35,256 @@ class Access(NamedTuple):
     write: bool
 
 
+class Rows(Sequence[tuple[int, ...]]):
+    """Recorded rows: ``block`` is all of them as little-endian 64-bit words, ``width`` words each."""
+
+    def __init__(self, data: memoryview, width: int) -> None:
+        self.block, self.width = data.cast("Q"), width
+
+    def __len__(self) -> int:
+        return len(self.block) // self.width if self.width else 0
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        first = range(len(self))[index] * self.width
+        return tuple(self.block[first : first + self.width])
+
+
+class _Store:
+    """Bytes that only become more. A view of them stays what it was."""
+
+    def __init__(self) -> None:
+        self._data, self._used = bytearray(), 0
+
+    def add(self, piece: memoryview) -> None:
+        end = self._used + len(piece)
+        if end > len(self._data):
+            larger = bytearray(max(2 * len(self._data), end))
+            larger[: self._used] = memoryview(self._data)[: self._used]
+            self._data = larger
+        memoryview(self._data)[self._used : end] = piece
+        self._used = end
+
+    def view(self, first: int = 0) -> memoryview:
+        return memoryview(self._data)[first : self._used].toreadonly()
+
+
 class Recorder:
     """Rows and accesses of one machine. ``steps``: instructions begun since `clear`.
 
-    ``rows_wanted`` off keeps only counts and writes; ``reads_wanted`` adds reads.
-    Not ``hooked`` it only reads `current`.
+    ``rows_wanted`` adds rows of `columns`, ``reads_wanted`` reads; ``writes_wanted`` is on. ``sink``: is given what
+    the rings hold whenever they are emptied, as (step of the first row, rows, accesses), views that are valid during
+    the call; without one all is kept here. Accesses are records of (step, address, value: 8 bytes each; size, whether
+    it is a write: 4 bytes each). Not ``hooked`` it only reads `current`.
     """
 
-    def __init__(self, uc: unicorn.Uc, arch: Arch, ids: list[int], hooked: bool = True) -> None:
-        self._arch = arch
-        self._handle = uc._uch
-        count = len(ids)
-        self._values = (ctypes.c_uint64 * count)()
-        self._ids = (ctypes.c_int * count)(*ids)
-        step = ctypes.sizeof(ctypes.c_uint64)
-        start = ctypes.addressof(self._values)
-        self._pointers = (ctypes.c_void_p * count)(*(start + i * step for i in range(count)))
-        self._row = struct.Struct(f"<{count}Q")
-        self._count = ctypes.c_int(count)
-        self.rows_wanted = False
-        self.reads_wanted = False
+    def __init__(
+        self, uc: unicorn.Uc, arch: Arch, ids: dict[str, int], memory: HostMap, hooked: bool = True, room: int = ROOM
+    ) -> None:
+        self._uc, self._arch, self._ids, self._hooked, self._room = uc, arch, ids, hooked, room
+        self._all = Layout(arch.registers, "", ids, None)
+        self._state: Any = build()
+        self._callbacks = self._state.bind(uc._uch, memory, arch.word)
+        self._rings: tuple[mmap, mmap] | None = None
+        self._installed = 0
+        self._columns: tuple[str, ...] = arch.registers
+        self._g_register: str | None = None
+        self._rows_wanted = False
+        self.reads_wanted, self.writes_wanted = False, True
+        self.sink: Sink | None = None
+        self._ranges: list[tuple[int, int]] = []
+        self._state.lay_out(Layout((), "", ids, None))
         self.clear()
-        self._callbacks = (_STEP(self._on_step), _ACCESS(self._on_access))
-        if not hooked:
-            return
-        self._add(unicorn.UC_HOOK_CODE, self._callbacks[0])
-        self._add(unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE, self._callbacks[1])
-
-    def _add(self, kind: int, callback: Any) -> None:
-        handle = ctypes.c_size_t()
-        begin, end = ctypes.c_uint64(1), ctypes.c_uint64(0)  # begin > end: everywhere
-        error = _hook_add(self._handle, ctypes.byref(handle), ctypes.c_int(kind), callback, None, begin, end)
-        if error:
-            raise RuntimeError(f"the engine refused a hook (error {error})")
 
     def clear(self) -> None:
         """Forget everything recorded."""
-        self.steps = 0
-        self.rows: list[bytes] = []
-        self.accesses: list[Access] = []
+        state = self._state
+        state.steps = state.rows_used = state.accesses_used = 0
+        self._first = 0
+        self._rows, self._entries, self._accesses = _Store(), _Store(), list[Access]()
+        self._decoded = 0
 
-    def _on_step(self, _uc: int, _address: int, _size: int, _data: int) -> None:
-        if INTERRUPT.asked:
-            _lib.uc_emu_stop(self._handle)
-            return
-        self.steps += 1
-        if self.rows_wanted:
-            _read_batch(self._handle, self._ids, self._pointers, self._count)
-            self.rows.append(bytes(self._values))
+    def copy_to(self, other: Recorder) -> None:
+        """Let another machine's recorder record the same."""
+        other.reads_wanted, other.writes_wanted, other._g_register = (
+            self.reads_wanted, self.writes_wanted, self._g_register
+        )
+        other._state.g_word, other._state.guard_offset = self._state.g_word, self._state.guard_offset
+        other.restrict(self._ranges)
+        other._columns, other._rows_wanted = self._columns, self._rows_wanted
+        other._lay_out()
 
-    def _on_access(self, _uc: int, kind: int, address: int, size: int, value: int, _data: int) -> None:
-        write = kind == unicorn.UC_MEM_WRITE
-        if write or self.reads_wanted:
-            stored = value & ((1 << (8 * size)) - 1) if write else 0
-            self.accesses.append(Access(self.steps - 1, address, size, stored, write))
+    # what is recorded
+
+    @property
+    def rows_wanted(self) -> bool:
+        return self._rows_wanted
+
+    @rows_wanted.setter
+    def rows_wanted(self, wanted: bool) -> None:
+        self._rows_wanted = wanted
+        self._lay_out()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What a row holds: registers by name; ``g`` and ``guard`` as told by `follow`, ``step`` the number."""
+        return self._columns
+
+    @columns.setter
+    def columns(self, columns: Iterable[str]) -> None:
+        self._columns = tuple(columns)
+        self._rows = _Store()
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        """Rows of another kind begin: what stands in the ring is of the kind before."""
+        self.drain()
+        columns = self._columns if self._rows_wanted else ()
+        if 8 * len(columns) > self._room:
+            raise ValueError(f"a row of {len(columns)} columns does not fit into {self._room} bytes")
+        self._state.lay_out(Layout(columns, self._arch.roles["pc"], self._ids, self._g_register))
+
+    def follow(self, register: str | None, word: int | None, offset: int) -> None:
+        """Where g is: in a register, or in the word at an address; its guard word lies ``offset`` bytes into it.
+
+        A word that is not mapped counts as 0, and so does the guard word where g is 0.
+        """
+        self._state.g_word, self._state.guard_offset = word or 0, offset
+        if register != self._g_register:
+            self._g_register = register
+            self._lay_out()
+
+    def restrict(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Record only instructions in these ranges of addresses (start, end), and their accesses; none: all.
+
+        All steps are counted still. A row's number is a column of its own then: ``step``.
+        """
+        merged: list[tuple[int, int]] = []
+        for start, end in sorted(ranges):
+            if merged and start <= merged[-1][1]:
+                merged[-1] = merged[-1][0], max(end, merged[-1][1])
+            else:
+                merged.append((start, end))
+        self._ranges = merged
+        self._state.restrict(merged)
+
+    # what the machine does around a run
+
+    def prepare(self, budget: int) -> int:
+        """Make room and let the run go on, at most until ``budget`` steps are counted.
+
+        Returns how many steps the engine is to count itself: 0, or not hooked the whole budget.
+        """
+        if not self._hooked:
+            return budget
+        state = self._state
+        if self._rings is None or self._installed != self._needed():
+            self._install()
+        state.reads, state.writes = self.reads_wanted, self.writes_wanted
+        width = state.width
+        if state.accesses_used > state.accesses_most or state.rows_used + width > self._room:
+            self.drain()
+        steps = state.steps
+        limit = steps + SLICE
+        if width:
+            limit = min(limit, steps + (self._room - state.rows_used) // width)
+            if not state.rows_used:
+                self._first = steps
+        state.limit = min(limit, budget)
+        return 0
+
+    def paused(self, budget: int) -> bool:
+        """Whether the run that just ended was stopped for the record's sake, and is to go on."""
+        state = self._state
+        if state.lost:
+            raise RuntimeError("one instruction made more accesses than the recorder has room for")
+        return self._hooked and state.limit <= state.steps < budget
+
+    def halt(self) -> None:
+        """Stop before the next instruction. For signal handlers."""
+        self._state.limit = 0
+
+    def _needed(self) -> int:
+        """Kinds of hooks, of the engine: those once installed stay, since taking one away saves little."""
+        needed = self._installed | int(unicorn.UC_HOOK_CODE)
+        needed |= int(unicorn.UC_HOOK_MEM_READ) if self.reads_wanted else 0
+        return needed | (int(unicorn.UC_HOOK_MEM_WRITE) if self.writes_wanted else 0)
+
+    def _install(self) -> None:
+        """Install the hooks that are missing, and the rings with the first."""
+        on_step, on_access, data = self._callbacks
+        if self._rings is None:
+            state = self._state
+            state.accesses_most, state.accesses_room = self._room, self._room + HEADROOM
+            self._rings = zeros(self._room), zeros(state.accesses_room)
+            state.lend(*self._rings)
+        else:
+            self._uc.ctl_flush_tb()  # code that was translated before a hook was there does not call it
+        missing = self._needed() & ~self._installed
+        if missing & unicorn.UC_HOOK_CODE:
+            hook_add(self._uc._uch, unicorn.UC_HOOK_CODE, on_step, data)
+        if kinds := missing & ~unicorn.UC_HOOK_CODE:
+            hook_add(self._uc._uch, kinds, on_access, data)
+        self._installed |= missing
 
     def take_back(self, address: int) -> None:
         """Drop the newest access if it touches ``address``: a store is reported before it is found to fault."""
-        if self.accesses and 0 <= address - self.accesses[-1].address < self.accesses[-1].size:
-            self.accesses.pop()
+        state = self._state
+        at = state.accesses_used - ENTRY.size
+        if self._rings is not None and at >= 0:
+            step, first, _, size, _ = ENTRY.unpack_from(self._rings[1], at)
+            if step == state.steps - 1 and 0 <= address - first < size:
+                state.accesses_used = at
+
+    def drain(self) -> None:
+        """Empty the rings: into the sink, or to what is kept."""
+        state = self._state
+        rows, entries = state.rows_used, state.accesses_used
+        if self._rings is None or not rows + entries:
+            return
+        state.rows_used = state.accesses_used = 0
+        views = memoryview(self._rings[0])[:rows], memoryview(self._rings[1])[:entries]
+        if self.sink is not None:
+            self.sink(self._first, *views)
+        else:
+            self._rows.add(views[0])
+            self._entries.add(views[1])
+
+    # what was recorded
+
+    @property
+    def steps(self) -> int:
+        return int(self._state.steps)
+
+    @property
+    def rows(self) -> Rows:
+        """The rows that are kept."""
+        self.drain()
+        return Rows(self._rows.view(), len(self._columns))
+
+    @property
+    def access_block(self) -> memoryview:
+        """The accesses that are kept, as records."""
+        self.drain()
+        return self._entries.view()
+
+    @property
+    def accesses(self) -> list[Access]:
+        """The accesses that are kept, in order."""
+        self.drain()
+        new = self._entries.view(self._decoded)
+        self._decoded += len(new)
+        self._accesses += [Access(s, a, size, value, write == 1) for s, a, value, size, write in ENTRY.iter_unpack(new)]
+        return self._accesses
 
     @property
     def writes(self) -> list[Access]:
-        """The recorded writes in order."""
+        """The writes among them."""
         return [access for access in self.accesses if access.write]
 
     def current(self) -> dict[str, int]:
         """All registers now."""
-        _read_batch(self._handle, self._ids, self._pointers, self._count)
-        return dict(zip(self._arch.registers, self._values, strict=True))
-
-    def unpack(self, row: bytes) -> tuple[int, ...]:
-        """The registers of a row, in the arch's order."""
-        return self._row.unpack(row)
+        everything = self._all
+        read_batch(self._uc._uch, everything.ids, everything.pointers, everything.count)
+        return dict(zip(self._arch.registers, everything.row, strict=True))

@@ -108,5 +108,5 @@ class Shadow:
         return False
 
     def _touch(self, thread: Thread, step: int) -> Touch:
-        row = self._recorder.unpack(self._recorder.rows[step - self._unrecorded])
+        row = self._recorder.rows[step - self._unrecorded]
         return Touch(thread.tid, step, row[self._pc], row[self._sp])

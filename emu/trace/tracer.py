@@ -1,109 +1,162 @@
-"""The recorded rows of a run, read as steps: what each instruction did, and what the ledger says of it."""
+"""Records a world's run into a sink, from the moment its entry state stands."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 
-from asm.readback import disassemble
-from emu.ledger import Entry, Ledger
+from arch import linux
+from asm.program import Program
+from emu.contracts.judge import Check
 from emu.machine import Stop
-from emu.recorder import Access
+from emu.naming import Region, Struct
+from emu.process import poison
+from emu.runtime.struct import Struct as LiveStruct
 from emu.runtime.world import World
+from emu.target import Target
+from emu.trace.collector import Code, Collector
+from emu.trace.ledger import switches
+from emu.trace.model import Header, Limits, Sink, Stack
+from emu.trace.pieces import Kept
+from emu.trace.recording import InMemory
+
+Open = Callable[[Header, Code], Sink]  # how a run that is about to begin gets its sink
 
 
-@dataclass(frozen=True)
-class Step:
-    """One executed instruction. ``changed``: register -> new value, without PC. ``sp_change`` in bytes."""
+def header_of(world: World, entered: str, command: Sequence[str] = ()) -> Header:
+    """What views need to know of a world, in the state that it is entered in."""
+    arch, era, target = world.arch, world.era, world.target
+    regions = [Region(r.name, r.address, r.size, _kind(r.name)) for r in world.process.regions]
+    special = {value & arch.mask: name for name, value in era.guards.special.items()}
+    owners = {f"{g.label} stack": g for g in world.gs}
+    return Header(
+        arch_name=arch.name, command=tuple(command), name=target.file or f"era {era.name}", sha256=_identity(target),
+        go=target.go or era.name, entered=entered, columns=arch.registers, program=replace(world.program, segments=()),
+        regions=regions, structs=[Struct(s.kind, s.address, s.label) for s in world.structs],
+        stacks=[_stack(world, r, owners.get(r.name), special) for r in regions if r.kind == "stack"],
+        limits=Limits(era.guards.small + era.guards.nosplit), special=special, layout=world.layout,
+        g_register=arch.tls.g_register, g_word=None if arch.tls.g_register else world.slot("g"),
+        exact=world.named_words, values=world.func_values, segments=_segments(world.program),
+    )
 
-    number: int
-    pc: int
-    where: str
-    code: bytes
-    text: str
-    account: Entry
-    sp_change: int
-    changed: Mapping[str, int]
-    accesses: tuple[Access, ...]
-    notes: tuple[str, ...]
+
+def _kind(name: str) -> str:
+    return "stack" if name.endswith("stack") else "data"
+
+
+def _segments(program: Program) -> list[Region]:
+    kept = program.segments
+    return [Region("code" if s.executable else "data", s.address, s.size, "code" if s.executable else "data") for s in kept]
+
+
+def _stack(world: World, region: Region, g: LiveStruct | None, special: dict[int, str]) -> Stack:
+    """A stack with what its guard word is when it is not special: what it is now, or else what its era makes it."""
+    lo, hi = region.address, region.address + region.size
+    if g is None:
+        return Stack(region.name, region.name.removesuffix(" stack"), 0, lo, hi, 0)
+    guard = g[world.layout.guard.removeprefix("g.")]
+    return Stack(region.name, g.label, g.address, lo, hi, lo + world.era.guards.guard if guard in special else guard)
+
+
+def _identity(target: Target) -> str:
+    """SHA-256 of the program: of its file, or of the bytes that were assembled, with their addresses."""
+    if target.file:
+        return hashlib.sha256(Path(target.file).read_bytes()).hexdigest()
+    found = hashlib.sha256()
+    for segment in target.program.segments:
+        found.update(segment.address.to_bytes(8, "little") + segment.data)
+    return found.hexdigest()
+
+
+def in_memory(header: Header, code: Code) -> tuple[InMemory, Collector]:
+    """A recording that is kept in memory, and its sink."""
+    recording = InMemory(header)
+    return recording, Collector(header, recording.add, code, watcher(header))
 
 
 class Tracer:
-    """Records a world's run and gives it back as steps. Create it when the entry state stands."""
+    """Records a world's run. Create it when the entry state stands: what memory holds then is the first to be kept."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._ledger = Ledger(world)
-        recorder = world.process.machine.recorder
-        recorder.clear()
-        recorder.rows_wanted = recorder.reads_wanted = True
-        self._stops: dict[int, tuple[str, Mapping[str, int]]] = {}
+    def __init__(self, world: World, entered: str, open_sink: Open, command: Sequence[str] = ()) -> None:
+        self._world, self._recorder = world, world.process.machine.recorder
+        self._sink = open_sink(header_of(world, entered, command), self._code)
+        for address, data in _known(world):
+            self._sink.add_memory(-1, address, data)
+        self._recorder.clear()
+        self._recorder.rows_wanted = self._recorder.reads_wanted = True
+        self._rows = self._accesses = 0
+        world.process.told = self._written
+
+    def _code(self, address: int, size: int) -> bytes:
+        try:
+            return self._world.process.machine.read(address, size)
+        except ValueError:
+            return b""
+
+    def _written(self, address: int, data: bytes) -> None:
+        """Python wrote into memory between two steps."""
+        self._sink.add_memory(self._recorder.steps - 1, address, data)
+
+    def _take(self) -> None:
+        """Hand over what was recorded since the last time."""
+        recorder, width = self._recorder, 8 * len(self._world.arch.registers)
+        rows, accesses = recorder.rows.block.cast("B"), recorder.access_block
+        self._sink.add_rows(self._rows, 0, rows[self._rows * width :])
+        self._sink.add_accesses(accesses[self._accesses :])
+        self._rows, self._accesses = len(rows) // width, len(accesses)
 
     def stopped(self, stop: Stop, name: str) -> None:
         """Note what the run stopped for, before Python changes anything: shown with the last step before it."""
-        machine = self._world.process.machine
-        self._stops[machine.recorder.steps - 1] = ("" if stop.kind == "budget" else name, machine.registers())
+        self._take()
+        registers, step = self._world.process.machine.registers(), self._recorder.steps - 1
+        if step < 0:
+            return
+        self._sink.add_cut(step, list(registers.values()))
+        kind, data = self._event(stop, name, registers)
+        self._sink.add_event(step, kind, 0, data)
 
-    def close(self) -> None:
-        """Record no more rows in this world."""
-        recorder = self._world.process.machine.recorder
-        recorder.rows_wanted = recorder.reads_wanted = False
+    def _event(self, stop: Stop, name: str, registers: dict[str, int]) -> tuple[str, dict[str, object]]:
+        if stop.kind == "exit":
+            return "gate", {"name": name, "stop": name}
+        if stop.kind != "syscall":
+            return "stop", {"why": stop.kind, "stop": "" if stop.kind == "budget" else name}
+        convention = self._world.arch.syscall
+        number = registers[convention.number]
+        called = _CALLS[self._world.arch.name].get(number, f"call {number}")
+        arguments = [registers[register] for register in convention.arguments]
+        shown = ", ".join(f"{argument:#x}" for argument in arguments)
+        text = f"{called}({shown})"
+        return "syscall", {"name": called, "number": number, "arguments": arguments, "text": text, "stop": name}
 
-    def steps(self) -> Iterator[Step]:
-        """The steps in order. A step that ended in a stop shows the registers as they were then."""
-        world, recorder = self._world, self._world.process.machine.recorder
-        names = world.arch.registers
-        rows = [dict(zip(names, recorder.unpack(row), strict=True)) for row in recorder.rows]
-        after = [*rows[1:], world.process.machine.registers()][: len(rows)]
-        by_step: dict[int, list[Access]] = {}
-        for access in recorder.accesses:
-            by_step.setdefault(access.step, []).append(access)
-        previous: Entry | None = None
-        for number, (before, later) in enumerate(zip(rows, after, strict=True)):
-            then = self._stops[number][1] if number in self._stops else later
-            accesses = tuple(by_step.get(number, ()))
-            account = self._ledger.entry(before)
-            for access in accesses:
-                if access.write:
-                    self._ledger.apply(access)
-            yield self._step(number, before, then, accesses, account, previous)
-            previous = account
-
-    def _step(
-        self, number: int, before: Mapping[str, int], then: Mapping[str, int], accesses: tuple[Access, ...],
-        account: Entry, previous: Entry | None,
-    ) -> Step:
-        arch, world = self._world.arch, self._world
-        sp, pc = arch.roles["sp"], arch.roles["pc"]
-        _, code, text = next(disassemble(arch, self._bytes(before[pc]), before[pc]), (0, b"", "?"))
-        notes = [*_notes(account, previous, self._ledger.entry(then))]
-        if self._stops.get(number, ("", {}))[0]:
-            notes.append(f"stop: {self._stops[number][0]}")
-        return Step(
-            number=number, pc=before[pc], where=world.program.describe(before[pc]), code=code, text=text,
-            account=account, sp_change=then[sp] - before[sp],
-            changed={name: then[name] for name in arch.registers if name != pc and then[name] != before[name]},
-            accesses=accesses, notes=tuple(notes),
-        )
-
-    def _bytes(self, pc: int) -> bytes:
-        for size in (16, 8, 4, 2, 1):
-            try:
-                return self._world.process.machine.read(pc, size)
-            except ValueError:
-                continue
-        return b""
+    def end(self, scene: str, outcome: str, end: str, checks: Iterable[Check] = ()) -> None:
+        """The run is over: its verdicts, and how it ended. Nothing more is recorded in this world."""
+        self._take()
+        steps = self._recorder.steps
+        for check in checks:
+            self._sink.add_event(steps - 1, "check", 0, {
+                "name": check.what, "ok": check.ok, "expected": check.expected, "found": check.found,
+                "role": check.role, "step": check.step, "moment": check.moment,
+            })
+        data = {"scene": scene, "outcome": outcome, "end": end, "steps": steps}
+        self._sink.add_event(steps - 1, "end", 0, data)
+        self._sink.close(steps)
+        self._recorder.rows_wanted = self._recorder.reads_wanted = False
+        self._world.process.told = None
 
 
-def _notes(now: Entry, previous: Entry | None, then: Entry) -> Iterator[str]:
-    """What a reader must not miss about a step: from ``now`` (before it) to ``then`` (after it)."""
-    if then.g != now.g:
-        yield f"switch {now.g}→{then.g}"
-    if then.stack != now.stack:
-        yield f"SP: {now.stack or 'nowhere'}→{then.stack or 'nowhere'}"
-    if then.guard != now.guard or (previous is None and now.guard != "normal"):
-        yield f"guard={then.guard}"
-    if not then.stack:
-        yield "! SP in no stack"
-    elif then.low and not now.low:
-        yield "! SP below guard"
+def _known(world: World) -> Iterator[tuple[int, bytes]]:
+    """Runs of words in the world's regions that somebody wrote: the others hold poison."""
+    word = world.arch.word
+    for region in world.process.regions:
+        data = world.process.machine.read(region.address, region.size)
+        start: int | None = None
+        for offset in range(0, region.size + word, word):
+            at = region.address + offset
+            written = offset < region.size and data[offset : offset + word] != poison(at, word).to_bytes(word, "little")
+            if written and start is None:
+                start = offset
+            elif not written and start is not None:
+                yield region.address + start, data[start:offset]
+                start = None

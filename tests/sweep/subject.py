@@ -135,7 +135,7 @@ def _count(found: Coverage, index: int, case: Case) -> None:
     names = list(arch.registers)
     pc = names.index(arch.roles["pc"])
     watched = [names.index(name) for name in (arch.roles["sp"], arch.tls.g_register) if name]
-    rows = [machine.recorder.unpack(row) for row in machine.recorder.rows]
+    rows = list(machine.recorder.rows)
     after = [*rows[1:], tuple(machine.registers().values())]
     writers = {access.step for access in machine.recorder.writes}
     seen: set[int] = set()

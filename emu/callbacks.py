@@ -1,0 +1,225 @@
+"""What the engine calls at each instruction and each memory access, in two builds: native code and Python by ctypes.
+
+Both work on the same record, to the same bytes. A callback only records. It stops the engine in one place: before an
+instruction that is beyond the record's ``limit``, which has not run then and is announced again at resumption. Room
+for rows is part of the limit; an access that leaves too little room for those of another instruction sets it to 0.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import struct
+from bisect import bisect_right
+from collections.abc import Sequence
+from mmap import mmap
+from typing import Any
+
+import unicorn
+from unicorn.unicorn_py3.unicorn import uclib
+
+from emu.hostmap import HostMap, Range, address_of
+
+ENTRY = struct.Struct("<QQQII")  # an access: step, address, value, size, whether it is a write
+_ALL = (1 << 64) - 1
+HEADROOM = 1024 * ENTRY.size  # more than one instruction can touch
+
+# Through PyDLL a call keeps the interpreter lock, which halves the price of every Python callback.
+_lib = ctypes.PyDLL(uclib._name)
+read_batch, _stop = _lib.uc_reg_read_batch, _lib.uc_emu_stop
+read_batch.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
+_stop.argtypes = (ctypes.c_void_p,)
+_STEP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p)
+_ACCESS = ctypes.CFUNCTYPE(
+    None, ctypes.c_void_p, ctypes.c_int, ctypes.c_uint64, ctypes.c_int, ctypes.c_int64, ctypes.c_void_p
+)
+
+
+class Layout:
+    """What a row holds, in the order of ``columns``: registers, ``step``, ``g``, ``guard``.
+
+    ``pc``: the name of the register that the engine announces, which need not be read. ``ids``: the engine's numbers
+    of the registers. ``g_register``: the register that holds g, if one does.
+    """
+
+    def __init__(self, columns: Sequence[str], pc: str, ids: dict[str, int], g_register: str | None) -> None:
+        self.width = 8 * len(columns)
+        spare = len(columns)  # where what is no column goes
+        at = {name: number for number, name in enumerate(columns)}
+        self.pc_at, self.step_at, self.guard_at = (at.get(name, spare) for name in (pc, "step", "guard"))
+        self.g_at = at.get("g", spare + 1)
+        self.guarded = "g" in at or "guard" in at
+        read = {name: number for name, number in at.items() if name not in (pc, "step", "g", "guard")}
+        wanted = [(ids[name], number) for name, number in read.items()]
+        if self.guarded and g_register:
+            wanted.append((ids[g_register], self.g_at))
+        self.count = len(wanted)
+        self.values = (ctypes.c_uint64 * (spare + 2))()
+        first = ctypes.addressof(self.values)
+        self.row = (ctypes.c_uint64 * spare).from_buffer(self.values)
+        self.ids = (ctypes.c_int * self.count)(*(number for number, _ in wanted))
+        self.pointers = (ctypes.c_void_p * self.count)(*(first + 8 * number for _, number in wanted))
+
+
+class State(ctypes.Structure):
+    """The record, for native code; `Callbacks` has the same fields. Sizes are in bytes.
+
+    ``steps``: instructions begun; none begins from ``limit`` on. ``rows``, ``accesses``: where they go, of which
+    ``_used`` is full; above ``accesses_most`` the run is to stop, and what would be above ``accesses_room`` is
+    ``lost``. ``reads``, ``writes``: which accesses are wanted; ``inside``: whether the instruction is in one of the
+    ``ranges`` (without any: 1). ``g_word``: where g lies in memory (0: in a register). ``memory``: the guest's
+    `hostmap.Table`. The ``_last`` are caches. The others are of `Layout`.
+    """
+
+    _fields_ = tuple(
+        (name, ctypes.c_uint64)
+        for name in (
+            "steps limit rows rows_used width accesses accesses_used accesses_most accesses_room lost "
+            "reads writes inside ranges range_count range_last ids pointers count values "
+            "pc_at step_at g_at guard_at g_word guard_offset guarded word memory g_last guard_last read_batch stop"
+        ).split()
+    )
+
+    def bind(self, _handle: Any, memory: HostMap, word: int) -> tuple[Any, Any, int]:
+        """Ready for an engine: its two callbacks, and what is handed to them."""
+        native = importlib.import_module("emu._recorder")
+        if ctypes.sizeof(self) != native.SIZE:
+            raise RuntimeError("emu._recorder was built from another version: install stackcarry again")
+        self.memory, self.word, self.inside = memory.address, word, 1
+        self.read_batch, self.stop = (ctypes.cast(function, ctypes.c_void_p).value for function in (read_batch, _stop))
+        return ctypes.c_void_p(native.STEP), ctypes.c_void_p(native.ACCESS), ctypes.addressof(self)
+
+    def lay_out(self, layout: Layout) -> None:
+        """Let rows be of this layout from now on."""
+        self._layout = layout
+        for name in ("width", "count", "pc_at", "step_at", "g_at", "guard_at", "guarded"):
+            setattr(self, name, getattr(layout, name))
+        for name in ("ids", "pointers", "values"):
+            setattr(self, name, ctypes.addressof(getattr(layout, name)))
+
+    def lend(self, rows: mmap, accesses: mmap) -> None:
+        """Give it the rings."""
+        self._rings = rows, accesses
+        self.rows, self.accesses = address_of(rows), address_of(accesses)
+
+    def restrict(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Record only in these address ranges: sorted, apart from each other; none: everywhere."""
+        self._ranges = (Range * len(ranges))(*(Range(start, end, start) for start, end in ranges))
+        self.ranges, self.range_count, self.range_last = ctypes.addressof(self._ranges), len(ranges), 0
+        self.inside = int(not ranges)
+
+
+class Callbacks:
+    """The record and its callbacks in Python; the fields are those of `State`."""
+
+    def __init__(self) -> None:
+        self.steps = self.limit = self.rows_used = self.accesses_used = self.lost = 0
+        self.accesses_most = self.accesses_room = 0
+        self.reads = self.writes = False
+        self.inside = True
+        self.width = self.g_word = self.guard_offset = 0
+        self._starts: list[int] = []
+
+    def bind(self, handle: Any, memory: HostMap, word: int) -> tuple[Any, Any, int]:
+        """Ready for an engine: its two callbacks, and what is handed to them."""
+        self._handle, self._memory, self._word = handle, memory, word
+        self._held = _STEP(self._on_step), _ACCESS(self._on_access)
+        return *self._held, 0
+
+    def lay_out(self, layout: Layout) -> None:
+        """Let rows be of this layout from now on."""
+        self.width, self._count, self._layout = layout.width, layout.count, layout
+        self._ids, self._pointers = layout.ids, layout.pointers
+        self._values, self._row, self._pc_at, self._step_at = layout.values, layout.row, layout.pc_at, layout.step_at
+        self._extra = layout.guarded or layout.step_at < len(layout.row)
+
+    def lend(self, rows: mmap, accesses: mmap) -> None:
+        """Give it the rings."""
+        self._rows, self._accesses = rows, accesses
+
+    def restrict(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Record only in these address ranges: sorted, apart from each other; none: everywhere."""
+        self._starts, self._ends = [start for start, _ in ranges], [end for _, end in ranges]
+        self.inside = not ranges
+
+    def _on_step(self, _engine: int, address: int, _size: int, _data: int) -> None:
+        steps = self.steps
+        if steps >= self.limit:
+            _stop(self._handle)
+            return
+        self.steps = steps + 1
+        if self._starts:
+            at = bisect_right(self._starts, address)
+            self.inside = at > 0 and address < self._ends[at - 1]
+            if not self.inside:
+                return
+        if not self.width:
+            return
+        if self._count:
+            read_batch(self._handle, self._ids, self._pointers, self._count)
+        self._values[self._pc_at] = address
+        if self._extra:
+            self._add_extra(steps)
+        used = self.rows_used
+        self.rows_used = end = used + self.width
+        self._rows[used:end] = self._row
+
+    def _add_extra(self, step: int) -> None:
+        values, layout = self._values, self._layout
+        values[layout.step_at] = step
+        if layout.guarded:
+            if self.g_word:
+                values[layout.g_at] = self._load(self.g_word)
+            g = values[layout.g_at]
+            values[layout.guard_at] = self._load(g + self.guard_offset & _ALL) if g else 0
+
+    def _load(self, address: int) -> int:
+        """The word there; 0 where no range of memory holds all of one."""
+        piece = self._memory.find(address)
+        if piece is None or piece.end - address < self._word:
+            return 0
+        return int.from_bytes(self._memory.read(address, self._word), "little")
+
+    def _on_access(self, _engine: int, kind: int, address: int, size: int, value: int, _data: int) -> None:
+        write = kind == unicorn.UC_MEM_WRITE
+        if not self.inside or not (self.writes if write else self.reads):
+            return
+        used = self.accesses_used
+        if used >= self.accesses_room:
+            self.lost += 1
+            return
+        stored = value & ((1 << (8 * min(size, 8))) - 1) if write else 0
+        ENTRY.pack_into(self._accesses, used, self.steps - 1, address, stored, size, write)
+        self.accesses_used = used + ENTRY.size
+        if self.accesses_used > self.accesses_most:
+            self.limit = 0  # never stopped here, where the access is under way: before the next instruction
+
+
+def hook_add(handle: Any, kind: int, callback: Any, data: int = 0, begin: int = 1, end: int = 0, *extra: Any) -> None:
+    """Have the engine call a function: everywhere if ``begin`` > ``end``. ``data`` is handed to it."""
+    error = _lib.uc_hook_add(
+        handle, ctypes.byref(ctypes.c_size_t()), ctypes.c_int(kind), callback, ctypes.c_void_p(data),
+        ctypes.c_uint64(begin), ctypes.c_uint64(end), *extra,
+    )  # fmt: skip
+    if error:
+        raise RuntimeError(f"the engine refused a hook (error {error})")
+
+
+def build() -> State | Callbacks:
+    """A record of the build that ``STACKCARRY_RECORDER`` asks for: ``c`` or ``ctypes``; else native if that was built.
+
+    Raises ImportError if ``c`` is asked for and was not built, ValueError for another name.
+    """
+    wanted = os.environ.get("STACKCARRY_RECORDER", "")
+    if wanted not in ("", "c", "ctypes"):
+        raise ValueError(f"STACKCARRY_RECORDER is c or ctypes, not {wanted!r}")
+    if wanted != "ctypes":
+        try:
+            importlib.import_module("emu._recorder")
+        except ImportError:
+            if wanted:
+                raise
+        else:
+            return State()
+    return Callbacks()
