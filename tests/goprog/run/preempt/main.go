@@ -36,18 +36,21 @@ func main() {
 	var stop, count uint32
 	left := make(chan uint32)
 	go func() { left <- spin(&stop, &count) }()
-	time.Sleep(time.Millisecond)
-	started := count > 0
+	for count == 0 {
+		time.Sleep(time.Millisecond)
+	}
 	stop = 1
-	fmt.Println("integers", started, <-left)
+	fmt.Println("integers", <-left)
 
 	var again uint32
 	var times float64
 	kept := make(chan float64)
 	go func() { kept <- spinFloats(&again, &times) }()
-	time.Sleep(time.Millisecond)
+	for times == 0 {
+		time.Sleep(time.Millisecond)
+	}
 	runtime.GC()
 	again = 1
-	fmt.Println("floats", times > 0, <-kept)
+	fmt.Println("floats", <-kept)
 	os.Exit(6)
 }
