@@ -6,6 +6,7 @@ table finds it by its magic, which stands at a multiple of 16.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from asm.elf import ElfError, Image
 _MAGIC = b"\xff Go buildinf:"
 _ALIGNMENT = 16
 _INLINE = 2
+_EXPERIMENTS = re.compile(r"[- ]X:([\w,]+)")  # joined to the version by a space or, in newer releases, by a hyphen
 _MARK = 16
 """Bytes in front of and behind the module information, which mark it for those who search for it."""
 _MOST = 1 << 20
@@ -21,9 +23,13 @@ _MOST = 1 << 20
 
 @dataclass(frozen=True)
 class BuildInfo:
-    """``go``: the toolchain's version as it calls itself, such as ``go1.27.3``; ``settings``: GOARM -> ``7`` …"""
+    """``go``: the toolchain's version, such as ``go1.27.3``; ``settings``: GOARM -> ``7`` …
+
+    ``experiments``: what was switched on (GOEXPERIMENT) that the toolchain leaves off, by commas.
+    """
 
     go: str
+    experiments: str
     settings: Mapping[str, str]
 
 
@@ -45,14 +51,10 @@ def read(image: Image) -> BuildInfo:
     if not 0 < len(text) < 128 or not text.isprintable():
         raise ElfError("damaged Go build information: no version in it")
     modules, _ = _string(rest)
-    return BuildInfo(_toolchain(text), _settings(modules[_MARK:-_MARK].decode("utf-8", "replace")))
-
-
-def _toolchain(text: str) -> str:
-    """The version without what a distributor adds in parentheses; with the experiments that were switched on."""
-    first, *more = text.split()
-    experiments = [word for word in more if word.startswith("X:")]
-    return " ".join([first, *experiments]) if text.startswith("go1") else text
+    settings = _settings(modules[_MARK:-_MARK].decode("utf-8", "replace"))
+    found = _EXPERIMENTS.search(text)
+    go = text[: found.start()] if found else text
+    return BuildInfo(go.split()[0] if go.startswith("go1") else go, found[1] if found else "", settings)
 
 
 def _settings(text: str) -> dict[str, str]:

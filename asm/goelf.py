@@ -52,7 +52,6 @@ _DWARF = (".debug_info", ".debug_abbrev")
 _REFUSED: Mapping[str, tuple[str, str]] = {
     "GOOS": ("(?!linux$).*", "only GOOS=linux is supported"),
     "GOAMD64": ("v[3-9]", "the emulated CPU has no AVX: rebuild it with GOAMD64=v2 or v1"),
-    "-buildmode": ("pie|c-.*|plugin|shared", "rebuild it with -buildmode=exe"),
 }
 
 
@@ -106,7 +105,8 @@ def load(path: Path | str, cache: Path | None = None, *, quick: bool = False) ->
         stripped = not image.has(".symtab")
         symbols = FunctionSymbols(functions, image.arch.internal is not None) if stripped else TableSymbols(image)
         routines = {name: _routine(image, symbols, names) for name, names in ROUTINES.items()}
-        facts = _facts(image, info.go, cache or store.folder(), quick)
+        release = None if info.experiments else releases.of_version(info.go)
+        facts = _facts(image, release, cache or store.folder(), quick)
         return GoBinary(
             path=path,
             arch=image.arch.name,
@@ -116,7 +116,7 @@ def load(path: Path | str, cache: Path | None = None, *, quick: bool = False) ->
             program=Program(arch=image.arch.name, segments=image.segments, symbols=symbols),
             functions=functions,
             layout=facts.layout if facts else None,
-            unknown="" if facts else _why(info.go),
+            unknown="" if facts else _why(info),
             constants=facts.constants if facts else {},
             vfork_inputs=_vfork_inputs(image.arch, functions, routines["rawVforkSyscall"]),
             routines=routines,
@@ -169,9 +169,8 @@ def _routine(image: Image, symbols: Mapping[str, Symbol], names: tuple[str, ...]
     raise ElfError(f"damaged: {symbol.name} lies outside of the code")
 
 
-def _facts(image: Image, go: str, folder: Path | None, quick: bool) -> dwarf.Facts | None:
+def _facts(image: Image, release: str | None, folder: Path | None, quick: bool) -> dwarf.Facts | None:
     """Layout and constants, from the release's table or from DWARF; None if neither is there."""
-    release = releases.of_version(go)
     described = all(image.has(name) for name in _DWARF)
     if release and (quick or not described):
         return dwarf.Facts(releases.layout(release, image.arch.word), releases.constants(release))
@@ -193,9 +192,10 @@ def _described(image: Image, folder: Path | None) -> dwarf.Facts:
     return facts
 
 
-def _why(go: str) -> str:
+def _why(info: BuildInfo) -> str:
     first, *_, last = releases.known()
-    return f"built by {go}, whose layouts are not known ({first} to {last} are), and stripped of DWARF: {_REBUILD}"
+    tried = f" with GOEXPERIMENT={info.experiments}" if info.experiments else ""
+    return f"built by {info.go}{tried}: of {first} to {last} alone are layouts known without DWARF; {_REBUILD}"
 
 
 def _vfork_inputs(arch: Arch, functions: FunctionTable, stub: Symbol | None) -> int | None:
