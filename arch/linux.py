@@ -73,8 +73,22 @@ NUMBERS: Mapping[str, tuple[int | None, int | None, int | None]] = {
     "rt_sigaction": (174, 13, 174),
     "rt_sigprocmask": (175, 14, 175),
     "rt_sigreturn": (173, 15, 173),
+    "rt_sigpending": (176, 127, 176),
+    "rt_sigtimedwait": (177, 128, 177),
+    "rt_sigtimedwait_time64": (421, None, 421),
+    "rt_sigsuspend": (179, 130, 179),
     "sigaltstack": (186, 131, 186),
+    "pause": (29, 34, 29),
+    "alarm": (27, 37, None),
     "setitimer": (104, 38, 104),
+    "getitimer": (105, 36, 105),
+    "timer_create": (259, 222, 257),
+    "timer_settime": (260, 223, 258),
+    "timer_settime64": (409, None, 409),
+    "timer_gettime": (261, 224, 259),
+    "timer_gettime64": (408, None, 408),
+    "timer_getoverrun": (262, 225, 260),
+    "timer_delete": (263, 226, 261),
     "sched_yield": (158, 24, 158),
     "clock_gettime": (265, 228, 263),
     "nanosleep": (162, 35, 162),
@@ -216,7 +230,8 @@ CLONE_ARGUMENTS: Mapping[str, tuple[str, ...]] = {
 TLS_DESCRIPTOR_BASE: Mapping[str, int | None] = {"386": 4, "amd64": None, "arm": None}
 
 O_CLOEXEC = 0x80000  # of open, pipe2 and dup3
-ARCH_SET_FS = 0x1002  # first argument of arch_prctl
+ARCH_SET_FS, ARCH_GET_FS = 0x1002, 0x1003  # first argument of arch_prctl
+TLS_ENTRY = 12  # the descriptor that set_thread_area gives a 32-bit thread, as on a 64-bit kernel
 
 
 class Errno(IntEnum):

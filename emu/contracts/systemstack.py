@@ -122,7 +122,7 @@ def _symbol(e: Entry, name: str) -> int:
 
 def _in_place(e: Entry, h: OnSystem, frame: int) -> Effect:
     sp = e.sp if h.tail else e.sp - frame - e.pushed
-    same = runs(e, e.g, "g", "unchanged")
+    same = _unchanged(e)
     fp = _frame_pointer(e, e.role("fp") if "fp" in e.arch.roles else 0, "unchanged")
     at_fn = [*same, _closure(e), carry("SP", "SP at entry", e.register("sp"), sp), *fp]
     if h.tail:
@@ -134,6 +134,14 @@ def _in_place(e: Entry, h: OnSystem, frame: int) -> Effect:
         (Moment(_at_fn(e), tuple(at_fn)), Moment(_back(e), back)),
         (Span(e.sp - frame - e.pushed, frame + e.pushed, "its frame, and the call of fn"),),
     )
+
+
+def _unchanged(e: Entry) -> list[Carry]:
+    """g as it is everywhere. The register that mirrors it is not yet set when the runtime starts."""
+    same = [item for item in runs(e, e.g, "g", "unchanged") if item.place != e.g_mirror]
+    if e.g_mirror is not None:
+        same.append(carry("g", "unchanged", e.g_mirror, e.registers[e.g_mirror.register or ""]))
+    return same
 
 
 # refusals

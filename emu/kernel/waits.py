@@ -1,4 +1,4 @@
-"""The system calls that wait for a word to change or for time to pass. Sources: futex(2), clock_gettime(2), nanosleep(2)."""
+"""The system calls that wait for a word to change or for time to pass. Sources: the manual pages of Linux."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Sleeper:
     woken: bool = False
 
 
-def _read_time(thread: Thread, address: int, width: int) -> int:
+def read_time(thread: Thread, address: int, width: int) -> int:
     """A timespec of two words of ``width`` bytes, in nanoseconds."""
     data = memory.load(thread, address, 2 * width)
     seconds = int.from_bytes(data[:width], "little", signed=True)
@@ -39,7 +39,7 @@ def _read_time(thread: Thread, address: int, width: int) -> int:
     return seconds * SECOND + rest
 
 
-def _store_time(thread: Thread, address: int, width: int, time: int) -> None:
+def store_time(thread: Thread, address: int, width: int, time: int) -> None:
     seconds, rest = divmod(time, SECOND)
     memory.store(thread, address, seconds.to_bytes(width, "little") + rest.to_bytes(width, "little"))
 
@@ -85,7 +85,7 @@ def _wait(
 
 def _deadline(thread: Thread, operation: int, timeout: int, width: int) -> int:
     """When a wait ends, by the monotonic clock. The bit-set form is given a time, the plain one a while."""
-    clock, time = thread.kernel.clock, _read_time(thread, timeout, width)
+    clock, time = thread.kernel.clock, read_time(thread, timeout, width)
     if operation & _COMMAND == _WAIT:
         return clock.now + time
     return time - (clock.real - clock.now) if operation & _CLOCK_REALTIME else time
@@ -131,19 +131,19 @@ def _time_of(thread: Thread, clock: int) -> int:
 
 
 def clock_gettime(thread: Thread, clock: int, address: int) -> int:
-    _store_time(thread, address, thread.kernel.arch.word, _time_of(thread, clock))
+    store_time(thread, address, thread.kernel.arch.word, _time_of(thread, clock))
     return 0
 
 
 def clock_gettime64(thread: Thread, clock: int, address: int) -> int:
-    _store_time(thread, address, 8, _time_of(thread, clock))
+    store_time(thread, address, 8, _time_of(thread, clock))
     return 0
 
 
 def clock_getres(thread: Thread, clock: int, address: int) -> int:
     _time_of(thread, clock)
     if address:
-        _store_time(thread, address, thread.kernel.arch.word, 1)
+        store_time(thread, address, thread.kernel.arch.word, 1)
     return 0
 
 
@@ -161,11 +161,11 @@ def _sleep(thread: Thread, until: int) -> int | None:
 
 
 def nanosleep(thread: Thread, wanted: int) -> int | None:
-    return _sleep(thread, thread.kernel.clock.now + _read_time(thread, wanted, thread.kernel.arch.word))
+    return _sleep(thread, thread.kernel.clock.now + read_time(thread, wanted, thread.kernel.arch.word))
 
 
 def _clock_sleep(thread: Thread, which: int, flags: int, wanted: int, width: int) -> int | None:
-    clock, time = thread.kernel.clock, _read_time(thread, wanted, width)
+    clock, time = thread.kernel.clock, read_time(thread, wanted, width)
     if not flags & _ABSOLUTE:
         return _sleep(thread, clock.now + time)
     return _sleep(thread, time - (clock.real - clock.now) if which == _REALTIME else time)

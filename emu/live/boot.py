@@ -21,7 +21,8 @@ MOST_TEXT = 128 << 10  # bytes of arguments and environment
 
 
 def start(
-    process: LiveProcess, entry: int, path: str, arguments: Sequence[str], environment: Mapping[str, str], random: Random
+    process: LiveProcess, entry: int, path: str, arguments: Sequence[str], environment: Mapping[str, str],
+    random: Random,
 ) -> None:
     """Map the stack, fill it, and let the CPU stand at ``entry``. Raises Refused if the texts are too long."""
     arch, top = process.arch, STACK_TOP[process.arch.word]

@@ -7,14 +7,15 @@ from typing import Any
 
 from arch import linux
 from arch.model import Arch
+from emu.kernel.clock import EPOCH
 from emu.live import native
 from emu.live.callbacks import callbacks
-from emu.machine import Machine, Stop
+from emu.machine import PAGE, Machine, Stop
 
 TRANSLATIONS = 25  # room for translated code: 32 MiB
 BLOCK_TIME = 4  # virtual nanoseconds that a block takes
-EPOCH = 1_767_225_600_000_000_000  # 2026-01-01 00:00 UTC, when every run begins
 _BREAKPOINTS = (3, 7)
+_DESCRIPTORS = {"386": 0xFFFF_8000}  # arch -> a page for the segment descriptors, where loading a segment needs them
 
 
 class Cpu(Machine):
@@ -24,6 +25,10 @@ class Cpu(Machine):
         self.live = native.Live()
         self._watches: list[native.Watch] = []
         super().__init__(arch, recording=False, translations=TRANSLATIONS)
+        self._descriptors = _DESCRIPTORS.get(arch.name)
+        if self._descriptors is not None:
+            self.map(self._descriptors, PAGE)
+            self.use_descriptors(self._descriptors)
 
     def _hook_stops(self) -> None:
         """Called by `Machine`: everything that stops a run goes through the shared structure."""
@@ -106,6 +111,15 @@ class Cpu(Machine):
         if self._pending is not None:
             return Stop("fault", pc, self._pending.address, self._pending.access)
         return Stop("fault", pc) if error else Stop("budget", pc)
+
+    def set_tls_base(self, address: int) -> None:
+        """Where a segment register that is loaded from now on leads, or, where it is no descriptor, leads at once."""
+        if self._descriptors is None:
+            super().set_tls_base(address)
+            return
+        low, middle, high = address & 0xFFFF, address >> 16 & 0xFF, address >> 24 & 0xFF
+        descriptor = 0x00CF_F200_0000_FFFF | low << 16 | middle << 32 | high << 56
+        self.write(self._descriptors + 8 * linux.TLS_ENTRY, descriptor.to_bytes(8, "little"))
 
     def copy(self) -> Any:
         raise NotImplementedError("a whole program's memory is copied by its process")

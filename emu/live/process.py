@@ -36,6 +36,9 @@ class LiveProcess(Process):
         self.end = _load(self, program.segments)
         self.start_of_heap = self.end
 
+    def mapped(self, address: int) -> bool:
+        return self.space.area(address) is not None
+
     def copy(self) -> LiveProcess:
         """The same memory and registers in a process of its own, as after a fork."""
         twin = LiveProcess(self.arch, Program(self.arch.name, (), self.program.symbols))

@@ -55,6 +55,8 @@ class Term:
         return self._shifted(other, 1)
 
     def __sub__(self, other: object) -> Any:
+        if isinstance(other, Term) and (other.base, other.moved) == (self.base, self.moved):
+            return self.offset - other.offset
         return self._shifted(other, -1)
 
     def __eq__(self, other: object) -> bool:
