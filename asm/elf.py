@@ -79,10 +79,14 @@ _CLASSES = {
 
 @dataclass(frozen=True)
 class Image:
-    """An ELF file whose header, segment table and section table hold water. Build one with `parse`."""
+    """An ELF file whose header, segment table and section table hold water. Build one with `parse`.
+
+    ``entry``: where the program starts.
+    """
 
     data: bytes
     arch: Arch
+    entry: int
     dynamic: bool
     segments: tuple[Segment, ...]
     sections: Mapping[str, Section]
@@ -165,7 +169,8 @@ def parse(data: bytes) -> Image:
     """
     arch = _arch(data)
     formats = _CLASSES[arch.bits]
-    (_, _, _, _, phoff, shoff, _, _, phentsize, phnum, shentsize, shnum, shstrndx) = formats.header.unpack_from(data)
+    _, _, _, entry, phoff, shoff, _, _, *sizes = formats.header.unpack_from(data)
+    phentsize, phnum, shentsize, shnum, shstrndx = sizes
     programs = list(_table(data, formats.program, phoff, phnum, phentsize, "segment"))
     order = _sections(data, list(_table(data, formats.section, shoff, shnum, shentsize, "section")), shstrndx)
     sections: dict[str, Section] = {}
@@ -174,6 +179,7 @@ def parse(data: bytes) -> Image:
     return Image(
         data=data,
         arch=arch,
+        entry=entry,
         dynamic=any(fields[0] in (_PT_DYNAMIC, _PT_INTERP) for fields in programs),
         segments=_segments(data, programs, arch),
         sections=sections,

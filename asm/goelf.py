@@ -61,7 +61,8 @@ class GoBinary:
 
     ``arch``: name of the architecture. ``go``: version of the toolchain, such as ``go1.27.3``. ``settings``: how it
     was built (``GOARM`` -> ``7`` …), as far as the linker noted it. ``stripped``: it has no symbol table, so that
-    ``program`` knows functions only, out of ``functions``, the table that every Go program carries.
+    ``program`` knows functions only, out of ``functions``, the table that every Go program carries. ``entry``: where
+    it starts.
 
     ``layout``: of ``g``, ``m``, ``gobuf`` and ``stack``, nested structs by dotted name beside their own; None if it
     is not known, and ``unknown`` says why. ``constants``: stack constants by bare name (``stackGuard``,
@@ -74,6 +75,7 @@ class GoBinary:
     go: str
     settings: Mapping[str, str]
     stripped: bool
+    entry: int
     program: Program
     functions: FunctionTable = field(compare=False)
     layout: Layout | None
@@ -113,6 +115,7 @@ def load(path: Path | str, cache: Path | None = None, *, quick: bool = False) ->
             go=info.go,
             settings=info.settings,
             stripped=stripped,
+            entry=image.entry,
             program=Program(arch=image.arch.name, segments=image.segments, symbols=symbols),
             functions=functions,
             layout=facts.layout if facts else None,
