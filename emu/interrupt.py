@@ -29,11 +29,10 @@ class Interrupt:
         self.asked = True
         self.running.halt()
 
-    def check(self) -> None:
-        """Raise KeyboardInterrupt if one was asked for. Between two instructions: what was recorded is whole."""
-        if self.asked:
-            self.asked = False
-            raise KeyboardInterrupt
+    def consume(self) -> None:
+        """Raise the KeyboardInterrupt that was asked for. Between two instructions: what was recorded is whole."""
+        self.asked = False
+        raise KeyboardInterrupt
 
 
 INTERRUPT = Interrupt()

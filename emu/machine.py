@@ -262,7 +262,8 @@ class Machine:
         """Go on for as long as the recorder has room; the engine's error number."""
         count = self.recorder.prepare(budget)
         error = _start(self._uc._uch, self._pc(), _NEVER, 0, count)
-        INTERRUPT.check()
+        if INTERRUPT.asked:
+            INTERRUPT.consume()
         return int(error)
 
     def start(self) -> int:

@@ -55,19 +55,19 @@ class _Store:
     """Bytes that only become more. A view of them stays what it was."""
 
     def __init__(self) -> None:
-        self._data, self._used = bytearray(), 0
+        self._data, self.used = bytearray(), 0
 
     def add(self, piece: memoryview) -> None:
-        end = self._used + len(piece)
+        end = self.used + len(piece)
         if end > len(self._data):
             larger = bytearray(max(2 * len(self._data), end))
-            larger[: self._used] = memoryview(self._data)[: self._used]
+            larger[: self.used] = memoryview(self._data)[: self.used]
             self._data = larger
-        memoryview(self._data)[self._used : end] = piece
-        self._used = end
+        memoryview(self._data)[self.used : end] = piece
+        self.used = end
 
     def view(self, first: int = 0) -> memoryview:
-        return memoryview(self._data)[first : self._used].toreadonly()
+        return memoryview(self._data)[first : self.used].toreadonly()
 
 
 class Recorder:
@@ -80,9 +80,9 @@ class Recorder:
     """
 
     def __init__(
-        self, uc: unicorn.Uc, arch: Arch, ids: dict[str, int], memory: HostMap, hooked: bool = True, room: int = ROOM
+        self, uc: unicorn.Uc, arch: Arch, ids: dict[str, int], memory: HostMap, hooked: bool = True
     ) -> None:
-        self._uc, self._arch, self._ids, self._hooked, self._room = uc, arch, ids, hooked, room
+        self._uc, self._arch, self._ids, self._hooked, self._room = uc, arch, ids, hooked, ROOM
         self._all = Layout(arch.registers, "", ids, None)
         self._state: Any = build()
         self._callbacks = self._state.bind(uc._uch, memory, arch.word)
@@ -91,25 +91,27 @@ class Recorder:
         self._columns: tuple[str, ...] = arch.registers
         self._g_register: str | None = None
         self._rows_wanted = False
+        self._ready = False
         self.reads_wanted, self.writes_wanted = False, True
         self.sink: Sink | None = None
         self._ranges: list[tuple[int, int]] = []
-        self._state.lay_out(Layout((), "", ids, None))
-        self.clear()
+        self._rows, self._entries, self._accesses, self._decoded = _Store(), _Store(), list[Access](), 0
+        self._first = 0
+        self._lay_out()
 
     def clear(self) -> None:
         """Forget everything recorded."""
         state = self._state
         state.steps = state.rows_used = state.accesses_used = 0
-        self._first = 0
-        self._rows, self._entries, self._accesses = _Store(), _Store(), list[Access]()
-        self._decoded = 0
+        if self._rows.used:
+            self._rows = _Store()
+        if self._entries.used:
+            self._entries, self._accesses, self._decoded = _Store(), [], 0
 
     def copy_to(self, other: Recorder) -> None:
         """Let another machine's recorder record the same."""
-        other.reads_wanted, other.writes_wanted, other._g_register = (
-            self.reads_wanted, self.writes_wanted, self._g_register
-        )
+        other.reads_wanted, other.writes_wanted = self.reads_wanted, self.writes_wanted
+        other._g_register = self._g_register
         other._state.g_word, other._state.guard_offset = self._state.g_word, self._state.guard_offset
         other.restrict(self._ranges)
         other._columns, other._rows_wanted = self._columns, self._rows_wanted
@@ -127,6 +129,22 @@ class Recorder:
         self._lay_out()
 
     @property
+    def reads_wanted(self) -> bool:
+        return bool(self._state.reads)
+
+    @reads_wanted.setter
+    def reads_wanted(self, wanted: bool) -> None:
+        self._state.reads, self._ready = wanted, False
+
+    @property
+    def writes_wanted(self) -> bool:
+        return bool(self._state.writes)
+
+    @writes_wanted.setter
+    def writes_wanted(self, wanted: bool) -> None:
+        self._state.writes, self._ready = wanted, False
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """What a row holds: registers by name; ``g`` and ``guard`` as told by `follow`, ``step`` the number."""
         return self._columns
@@ -141,8 +159,9 @@ class Recorder:
         """Rows of another kind begin: what stands in the ring is of the kind before."""
         self.drain()
         columns = self._columns if self._rows_wanted else ()
-        if 8 * len(columns) > self._room:
+        if 8 * len(columns) > self._room:  # no run would get on
             raise ValueError(f"a row of {len(columns)} columns does not fit into {self._room} bytes")
+        self._width = 8 * len(columns)
         self._state.lay_out(Layout(columns, self._arch.roles["pc"], self._ids, self._g_register))
 
     def follow(self, register: str | None, word: int | None, offset: int) -> None:
@@ -178,55 +197,47 @@ class Recorder:
         """
         if not self._hooked:
             return budget
-        state = self._state
-        if self._rings is None or self._installed != self._needed():
+        if not self._ready:
             self._install()
-        state.reads, state.writes = self.reads_wanted, self.writes_wanted
-        width = state.width
-        if state.accesses_used > state.accesses_most or state.rows_used + width > self._room:
+        state, width = self._state, self._width
+        if state.accesses_used > self._room or (width and state.rows_used + width > self._room):
             self.drain()
         steps = state.steps
-        limit = steps + SLICE
+        limit = min(budget, steps + SLICE)
         if width:
-            limit = min(limit, steps + (self._room - state.rows_used) // width)
-            if not state.rows_used:
+            used = state.rows_used
+            if not used:
                 self._first = steps
-        state.limit = min(limit, budget)
+            limit = min(limit, steps + (self._room - used) // width)
+        state.limit = limit
         return 0
 
     def paused(self, budget: int) -> bool:
         """Whether the run that just ended was stopped for the record's sake, and is to go on."""
         state = self._state
-        if state.lost:
-            raise RuntimeError("one instruction made more accesses than the recorder has room for")
         return self._hooked and state.limit <= state.steps < budget
 
     def halt(self) -> None:
         """Stop before the next instruction. For signal handlers."""
         self._state.limit = 0
 
-    def _needed(self) -> int:
-        """Kinds of hooks, of the engine: those once installed stay, since taking one away saves little."""
-        needed = self._installed | int(unicorn.UC_HOOK_CODE)
-        needed |= int(unicorn.UC_HOOK_MEM_READ) if self.reads_wanted else 0
-        return needed | (int(unicorn.UC_HOOK_MEM_WRITE) if self.writes_wanted else 0)
-
     def _install(self) -> None:
-        """Install the hooks that are missing, and the rings with the first."""
+        """Install the hooks that are missing, and the rings with the first. Hooks stay: removing one saves little."""
         on_step, on_access, data = self._callbacks
+        first, engine, state = self._rings is None, self._uc._uch, self._state
         if self._rings is None:
-            state = self._state
             state.accesses_most, state.accesses_room = self._room, self._room + HEADROOM
             self._rings = zeros(self._room), zeros(state.accesses_room)
             state.lend(*self._rings)
-        else:
-            self._uc.ctl_flush_tb()  # code that was translated before a hook was there does not call it
-        missing = self._needed() & ~self._installed
-        if missing & unicorn.UC_HOOK_CODE:
-            hook_add(self._uc._uch, unicorn.UC_HOOK_CODE, on_step, data)
-        if kinds := missing & ~unicorn.UC_HOOK_CODE:
-            hook_add(self._uc._uch, kinds, on_access, data)
-        self._installed |= missing
+            hook_add(engine, unicorn.UC_HOOK_CODE, on_step, data)
+        wanted = unicorn.UC_HOOK_MEM_READ if state.reads else 0
+        wanted |= unicorn.UC_HOOK_MEM_WRITE if state.writes else 0
+        if missing := wanted & ~self._installed:
+            hook_add(engine, missing, on_access, data)
+            self._installed |= missing
+            if not first:
+                self._uc.ctl_flush_tb()  # code that was translated before a hook was there does not call it
+        self._ready = True
 
     def take_back(self, address: int) -> None:
         """Drop the newest access if it touches ``address``: a store is reported before it is found to fault."""
@@ -243,6 +254,8 @@ class Recorder:
         rows, entries = state.rows_used, state.accesses_used
         if self._rings is None or not rows + entries:
             return
+        if state.lost:
+            raise RuntimeError("one instruction made more accesses than the recorder has room for")
         state.rows_used = state.accesses_used = 0
         views = memoryview(self._rings[0])[:rows], memoryview(self._rings[1])[:entries]
         if self.sink is not None:
