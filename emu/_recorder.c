@@ -79,7 +79,7 @@ static void on_access(void *engine, int kind, uint64_t address, int size, int64_
     int write = kind == WRITE;
     if (!s->inside || !(write ? s->writes : s->reads))
         return;
-    if (s->accesses_used >= s->accesses_room) {
+    if (s->accesses_used + sizeof(entry) > s->accesses_room) {
         s->lost++;
         return;
     }

@@ -186,7 +186,7 @@ class Callbacks:
         if not self.inside or not (self.writes if write else self.reads):
             return
         used = self.accesses_used
-        if used >= self.accesses_room:
+        if used + ENTRY.size > self.accesses_room:
             self.lost += 1
             return
         stored = value & ((1 << (8 * min(size, 8))) - 1) if write else 0
