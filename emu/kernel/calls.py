@@ -6,17 +6,19 @@ from collections.abc import Callable, Mapping
 
 from arch import linux
 from arch.linux import SIGCHLD, Clone, Errno
-from emu.kernel import descriptors, memory
+from emu.kernel import attributes, descriptors, execution, identity, memory, paths, polling, sigcalls, timers, waiting
 from emu.kernel.errors import Refused
-from emu.kernel.memory import c_int, store_quietly
-from emu.kernel.table import Image, Task, Thread
+from emu.kernel.memory import store_quietly
+from emu.kernel.programs import exited
+from emu.kernel.table import Thread
+from emu.kernel.waiting import PidFd
 
-_PATH, _TEXT, _TEXTS = 4096, 32 * 4096, 1024  # bytes of a path and of an argument, number of arguments
-_NO_HANG = 1
+MOST_TASKS, MOST_THREADS, MOST_SPACES = 256, 4096, 64
+"""How many processes there may be, those that nobody has waited for included; threads; and memories of their own."""
 # Flags of clone that are modelled. What FS, SYSVSEM and NEWUSER share or part is not: there is none of it.
 _MODELLED = (
-    Clone.VM | Clone.FS | Clone.FILES | Clone.SIGHAND | Clone.VFORK | Clone.THREAD | Clone.SYSVSEM | Clone.SETTLS
-    | Clone.PARENT_SETTID | Clone.CHILD_CLEARTID | Clone.CHILD_SETTID | Clone.NEWUSER
+    Clone.VM | Clone.FS | Clone.FILES | Clone.SIGHAND | Clone.PIDFD | Clone.VFORK | Clone.THREAD | Clone.SYSVSEM
+    | Clone.SETTLS | Clone.PARENT_SETTID | Clone.CHILD_CLEARTID | Clone.CHILD_SETTID | Clone.NEWUSER
 )
 
 
@@ -35,8 +37,18 @@ def clone(thread: Thread, *words: int) -> int | None:
         raise Refused(Errno.EINVAL)
     if (Clone.THREAD in flags and Clone.SIGHAND not in flags) or (Clone.SIGHAND in flags and Clone.VM not in flags):
         raise Refused(Errno.EINVAL)
+    if Clone.PIDFD in flags:
+        if Clone.THREAD in flags or Clone.PARENT_SETTID in flags:
+            raise Refused(Errno.EINVAL)
+        thread.task.files.lowest()
+        memory.check(thread, given["parent_tid"], 4)
+    _check_room(thread, flags)
     tls = _tls_base(thread, given["tls"]) if Clone.SETTLS in flags else None
     child = _child(thread, flags, given["stack"], tls)
+    if Clone.THREAD not in flags:
+        child.task.exit_signal = given["flags"] & linux.EXIT_SIGNAL
+    if Clone.PIDFD in flags:
+        store_quietly(thread, given["parent_tid"], thread.task.files.open(PidFd(child.task), close_on_exec=True))
     if Clone.PARENT_SETTID in flags:
         store_quietly(thread, given["parent_tid"], child.tid)
     if Clone.CHILD_SETTID in flags:
@@ -46,8 +58,23 @@ def clone(thread: Thread, *words: int) -> int | None:
     if Clone.VFORK not in flags:
         return child.tid
     child.lender = thread if Clone.VM in flags else None
-    thread.block(f"vfork child {child.tid}", lambda: child.tid if child.state == "ended" else None)
+    thread.block(f"vfork child {child.tid}", lambda: child.tid if _released(child) else None)
     return None
+
+
+def _released(child: Thread) -> bool:
+    """Whether a vfork child has given back what it was lent."""
+    return child.state == "ended" or child.task.image is not None
+
+
+def _check_room(thread: Thread, flags: Clone) -> None:
+    """Refuse one more of what there is enough of."""
+    kernel = thread.kernel
+    alive = kernel.threads
+    spaces = {id(other.process.machine) for other in alive}
+    full = len(alive) >= MOST_THREADS or (Clone.THREAD not in flags and len(kernel.tasks) >= MOST_TASKS)
+    if full or (Clone.VM not in flags and len(spaces) >= MOST_SPACES):
+        raise Refused(Errno.EAGAIN)
 
 
 def _child(thread: Thread, flags: Clone, stack: int, tls: int | None) -> Thread:
@@ -61,13 +88,15 @@ def _child(thread: Thread, flags: Clone, stack: int, tls: int | None) -> Thread:
         child = kernel.new_thread(thread.task)
     else:
         child = kernel.new_task(process, thread.task, share_files=Clone.FILES in flags)
+        child.task.signals = thread.task.signals.child(share=Clone.SIGHAND in flags)
+    child.signals = thread.signals.child(keeps_stack=Clone.VM not in flags or Clone.VFORK in flags)
     parent = process.machine.save()
     if stack:
         process.set_role("sp", stack)
     if tls is not None:
         process.machine.set_tls_base(tls)
     process.answer(0)
-    child.cpu, child.mask = process.machine.save(), thread.mask
+    child.cpu, child.mask, child.tls = process.machine.save(), thread.mask, thread.tls if tls is None else tls
     process.machine.restore(parent)
     return child
 
@@ -94,60 +123,12 @@ def vfork(thread: Thread) -> int | None:
     return _clone_with(thread, Clone.VM | Clone.VFORK | SIGCHLD)
 
 
-def execve(thread: Thread, path: int, argv: int) -> int | None:
-    """Become a registered program: its path and arguments are noted, its Python runs, the process ends with its status.
-
-    From then on nothing of the child's uses the memory that it may have shared.
-    """
-    kernel, task = thread.kernel, thread.task
-    name = memory.string(thread, path, _PATH, Errno.ENAMETOOLONG)
-    arguments = memory.strings(thread, argv, _TEXTS, _TEXT) if argv else ()
-    if name not in kernel.programs:
-        raise Refused(Errno.ENOENT)
-    task.image = Image(name, arguments)
-    task.files.executed()
-    kernel.end_task(task, _exited(kernel.programs[name](task)))
-    return None
-
-
-def _exited(code: int) -> int:
-    """wait4's word for a process that ended by itself."""
-    return (code & 0xFF) << 8
-
-
 def exit_(thread: Thread, code: int) -> None:
-    thread.kernel.end_thread(thread, _exited(code))
+    thread.kernel.end_thread(thread, exited(code))
 
 
 def exit_group(thread: Thread, code: int) -> None:
-    thread.kernel.end_task(thread.task, _exited(code))
-
-
-def wait4(thread: Thread, pid: int, status: int, options: int) -> int | None:
-    """Wait for the end of a child (``pid`` > 0) or of any (-1, and 0: groups of processes are not modelled)."""
-    result = _wait(thread, c_int(pid), status)
-    if result is None and options & _NO_HANG:
-        return 0
-    if result is None:
-        thread.block("a child" if c_int(pid) <= 0 else f"child {pid}", lambda: _wait(thread, c_int(pid), status))
-    return result
-
-
-def _wait(thread: Thread, pid: int, status: int) -> int | None:
-    def wanted(child: Task) -> bool:
-        return pid in (-1, 0) or child.pid == pid
-
-    children = [child for child in thread.kernel.children(thread.task) if wanted(child)]
-    if not children:
-        raise Refused(Errno.ECHILD)
-    ended = next((child for child in children if child.status is not None), None)
-    if ended is None:
-        return None
-    assert ended.status is not None
-    if status:
-        memory.store(thread, status, ended.status.to_bytes(4, "little"))
-    thread.kernel.reap(ended)
-    return ended.pid
+    thread.kernel.end_task(thread.task, exited(code))
 
 
 # the rest
@@ -158,29 +139,20 @@ def sched_yield(thread: Thread) -> int:
     return 0
 
 
-def getpid(thread: Thread) -> int:
-    return thread.pid
-
-
-def gettid(thread: Thread) -> int:
-    return thread.tid
-
-
-def getppid(thread: Thread) -> int:
-    return thread.task.parent_pid
-
-
 CALLS: Mapping[str, Callable[..., int | None]] = {
     "clone": clone,
     "fork": fork,
     "vfork": vfork,
-    "execve": execve,
     "exit": exit_,
     "exit_group": exit_group,
-    "wait4": wait4,
     "sched_yield": sched_yield,
-    "getpid": getpid,
-    "gettid": gettid,
-    "getppid": getppid,
     **descriptors.CALLS,
+    **paths.CALLS,
+    **attributes.CALLS,
+    **polling.CALLS,
+    **identity.CALLS,
+    **waiting.CALLS,
+    **execution.CALLS,
+    **sigcalls.CALLS,
+    **timers.CALLS,
 }

@@ -1,21 +1,80 @@
-"""Descriptors and what they stand for: an input that is empty, output that is captured, the two ends of a pipe."""
+"""Descriptors and the open files behind them. Of those, here: empty, captured, and the host's streams."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import IO
 
+from arch.files import (
+    ACCESS_MODE,
+    O_NONBLOCK,
+    O_RDONLY,
+    O_RDWR,
+    O_WRONLY,
+    POLLIN,
+    POLLOUT,
+    POLLRDNORM,
+    POLLWRNORM,
+    S_IFIFO,
+)
 from arch.linux import Errno
 from emu.kernel.errors import Refused
 
 MOST = 1024  # descriptors of a process, unless it is told otherwise
-CAPACITY = 65536  # bytes that a pipe holds
+READABLE, WRITABLE = POLLIN | POLLRDNORM, POLLOUT | POLLWRNORM
+
+
+@dataclass(eq=False)
+class Node:
+    """What a path or a descriptor leads to, as stat tells of it.
+
+    ``mode``: kind and permissions. ``device``: what a device's file stands for, major << 8 | minor. ``number``: the
+    inode's, 0 until someone asks. Times are nanoseconds since 1970.
+    """
+
+    mode: int
+    device: int = 0
+    owner: int = 0
+    group: int = 0
+    links: int = 1
+    number: int = 0
+    accessed: int = 0
+    modified: int = 0
+    changed: int = 0
+
+    @property
+    def size(self) -> int:
+        return 0
 
 
 class Stream:
-    """What descriptors refer to: an open file. ``users``: how many descriptors do."""
+    """What descriptors refer to: an open file. ``users``: how many descriptors do.
+
+    ``status``: access mode and status flags. ``changes``: counts what wakes those who poll for an edge. ``pollable``:
+    whether epoll takes it.
+    """
 
     users = 0
+    changes = 0
+    pollable = True
+
+    def __init__(self, status: int = O_RDWR, node: Node | None = None) -> None:
+        self.status = status
+        self.node = node or Node(S_IFIFO | 0o600)
+
+    @property
+    def waits(self) -> bool:
+        """Whether calls wait for what is not there yet."""
+        return not self.status & O_NONBLOCK
+
+    @property
+    def reads(self) -> bool:
+        return self.status & ACCESS_MODE in (O_RDONLY, O_RDWR)
+
+    @property
+    def writes(self) -> bool:
+        return self.status & ACCESS_MODE in (O_WRONLY, O_RDWR)
 
     def read(self, size: int) -> bytes | None:  # noqa: ARG002
         """Up to ``size`` bytes, none at the end of the file; None if there are none yet."""
@@ -25,53 +84,78 @@ class Stream:
         """How many of the bytes were taken; None if there is no room yet."""
         raise Refused(Errno.EBADF)
 
+    def read_at(self, size: int, offset: int) -> bytes:  # noqa: ARG002
+        """Bytes from a place in the file, its position left alone."""
+        raise Refused(Errno.ESPIPE)
+
+    def write_at(self, data: bytes, offset: int) -> int:  # noqa: ARG002
+        """Write to a place in the file, its position left alone."""
+        raise Refused(Errno.ESPIPE)
+
+    def seek(self, offset: int, whence: int) -> int:  # noqa: ARG002
+        """Move the position; returns the new one."""
+        raise Refused(Errno.ESPIPE)
+
+    def ready(self) -> int:
+        """The events of poll that have come."""
+        return (READABLE if self.reads else 0) | (WRITABLE if self.writes else 0)
+
+    def released(self) -> None:
+        """The last descriptor is closed."""
+
 
 class Empty(Stream):
     """An input without a byte in it."""
+
+    def __init__(self) -> None:
+        super().__init__(O_RDONLY)
 
     def read(self, size: int) -> bytes:  # noqa: ARG002
         return b""
 
 
-@dataclass(eq=False)
 class Captured(Stream):
     """Output that is kept under a number."""
 
-    kept: Mapping[int, bytearray]
-    number: int
+    def __init__(self, kept: Mapping[int, bytearray], number: int) -> None:
+        super().__init__(O_WRONLY)
+        self._kept, self._number = kept, number
 
     def write(self, data: bytes) -> int:
-        self.kept[self.number].extend(data)
+        self._kept[self._number].extend(data)
         return len(data)
 
 
-class Reader(Stream):
-    """The end of a pipe that is read. ``held``: what was written and not read."""
+class Host(Stream):
+    """A binary stream of the host's: the command's own input or output, and nothing else of the host.
 
-    def __init__(self) -> None:
-        self.held = bytearray()
-        self.writer = Writer(self)
+    It is read only when the guest reads; a read waits, the whole world with it. What is written is flushed.
+    """
 
-    def read(self, size: int) -> bytes | None:
-        if not self.held and self.writer.users:
-            return None
-        data = bytes(self.held[:size])
-        del self.held[:size]
-        return data
+    def __init__(self, stream: IO[bytes], status: int) -> None:
+        super().__init__(status)
+        self._stream = stream
 
+    def read(self, size: int) -> bytes:
+        if not self.reads:
+            raise Refused(Errno.EBADF)
+        some = getattr(self._stream, "read1", self._stream.read)  # what there is, not all that was asked for
+        try:
+            return bytes(some(size) or b"")
+        except (OSError, ValueError):
+            raise Refused(Errno.EIO) from None
 
-class Writer(Stream):
-    """The end of a pipe that is written to."""
-
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-
-    def write(self, data: bytes) -> int | None:
-        if not self._reader.users:
-            raise Refused(Errno.EPIPE)  # the signal that comes with it is not modelled
-        taken = data[: CAPACITY - len(self._reader.held)]
-        self._reader.held += taken
-        return len(taken) if taken else None
+    def write(self, data: bytes) -> int:
+        if not self.writes:
+            raise Refused(Errno.EBADF)
+        try:
+            self._stream.write(data)
+            self._stream.flush()
+        except BrokenPipeError:
+            raise Refused(Errno.EPIPE) from None
+        except (OSError, ValueError):
+            raise Refused(Errno.EIO) from None
+        return len(data)
 
 
 @dataclass(frozen=True)
@@ -90,11 +174,16 @@ class Files:
     most: int = MOST
     users: int = 1
 
-    def open(self, stream: Stream, close_on_exec: bool = False) -> int:
-        """The lowest free descriptor, for a stream."""
-        number = next((n for n in range(self.most) if n not in self.slots), None)
+    def lowest(self, start: int = 0) -> int:
+        """The lowest free descriptor from ``start`` on."""
+        number = next((n for n in range(start, self.most) if n not in self.slots), None)
         if number is None:
             raise Refused(Errno.EMFILE)
+        return number
+
+    def open(self, stream: Stream, close_on_exec: bool = False, start: int = 0) -> int:
+        """The lowest free descriptor from ``start`` on, for a stream."""
+        number = self.lowest(start)
         self._put(number, Slot(stream, close_on_exec))
         return number
 
@@ -102,11 +191,19 @@ class Files:
         slot.stream.users += 1
         self.slots[number] = slot
 
-    def stream(self, number: int) -> Stream:
-        """What a descriptor refers to."""
+    def slot(self, number: int) -> Slot:
+        """A descriptor."""
         if number not in self.slots:
             raise Refused(Errno.EBADF)
-        return self.slots[number].stream
+        return self.slots[number]
+
+    def stream(self, number: int) -> Stream:
+        """What a descriptor refers to."""
+        return self.slot(number).stream
+
+    def mark(self, number: int, close_on_exec: bool) -> None:
+        """Say whether execve closes a descriptor."""
+        self.slots[number] = Slot(self.stream(number), close_on_exec)
 
     def duplicate(self, old: int, new: int, close_on_exec: bool = False) -> int:
         """Let ``new`` refer to what ``old`` does; what it did refer to is closed."""
@@ -120,8 +217,11 @@ class Files:
 
     def close(self, number: int) -> None:
         """Free a descriptor."""
-        self.stream(number).users -= 1
+        stream = self.stream(number)
         del self.slots[number]
+        stream.users -= 1
+        if not stream.users:
+            stream.released()
 
     def copy(self) -> Files:
         """The table of a new process: the same descriptors, for the same streams."""

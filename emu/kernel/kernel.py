@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from random import Random
 from typing import Protocol
 
 from arch import linux
 from arch.linux import Errno
-from emu.kernel import calls, memory, waits
+from emu.kernel import calls, memory, signals, timers, waits
 from emu.kernel.clock import Clock
 from emu.kernel.errors import Refused
 from emu.kernel.files import Captured, Empty, Files
-from emu.kernel.table import Task, Thread
+from emu.kernel.frames import Pushed
+from emu.kernel.pipes import Pipes
+from emu.kernel.programs import Main
+from emu.kernel.rootfs import furnish
+from emu.kernel.table import Image, Task, Thread
+from emu.kernel.virtual import Program, Regular, Tree
 from emu.kernel.waits import Sleeper
 from emu.machine import Machine
 from emu.process import Process
@@ -36,17 +42,20 @@ class Witness(Protocol):
 class Kernel:
     """The kernel below one guest and its descendants. The thread that ``process``'s CPU stands in is the first.
 
-    ``output``: what was written to the descriptors 1 and 2, which is captured; 0 is empty. ``programs``: path -> what
-    execve of it runs, a function of the `Task` that returns the exit status. ``unknown``: what guests asked for in
-    vain, by name, and how often. ``tasks``: by pid, those that nobody waited for included. ``witness``: see there.
+    ``output``: what was written to the descriptors 1 and 2, which is captured; 0 is empty. ``unknown``: what guests
+    asked for in vain, by name, and how often. ``tasks``: by pid, those that nobody waited for included. ``witness``:
+    see there.
     ``copied``: is told of every fork that copies memory, with the process and its copy. ``clock``: virtual time.
     ``random``: what guests get as random bytes. ``sleepers``: threads that wait for a word to change, longest first.
+    ``execute`` is what execve does with a file that is no virtual program. ``cpus``: how many the guests are told of.
+    ``pipes``: all of them. ``moves``: counts the steps of virtual programs.
+    ``on_signal``: is told of a thread that stands at the entry of a handler, with the handler's frame;
+    ``on_sigreturn``: of one that has come back, with that frame if it was the kernel's.
     """
 
     def __init__(self, process: Process) -> None:
         self.arch = process.arch
         self.output: dict[int, bytearray] = {1: bytearray(), 2: bytearray()}
-        self.programs: dict[str, Callable[[Task], int]] = {}
         self.unknown: dict[str, int] = {}
         self.tasks: dict[int, Task] = {}
         self.witness: Witness | None = None
@@ -57,6 +66,12 @@ class Kernel:
         self.clock = Clock()
         self.random = Random(0)
         self.sleepers: list[Sleeper] = []
+        self.pipes = Pipes()
+        self.cpus = 1
+        self.moves = 0
+        self.execute: Callable[[Thread, Regular, Image], None] = _no_program
+        self.on_signal: Callable[[Thread, Pushed], None] = lambda _thread, _frame: None
+        self.on_sigreturn: Callable[[Thread, Pushed | None], None] = lambda _thread, _frame: None
         self.add(calls.CALLS)
         self.main = self.new_task(process, None)
         self._on_cpu[process.machine] = self.main
@@ -84,14 +99,19 @@ class Kernel:
 
         return register
 
-    def program(self, path: str) -> Callable[[Callable[[Task], int]], Callable[[Task], int]]:
-        """Register what execve of ``path`` runs; any other path is ENOENT."""
+    def program(self, path: str) -> Callable[[Main], Main]:
+        """Register what execve of ``path`` runs: a function of the `Task`, see there."""
 
-        def register(main: Callable[[Task], int]) -> Callable[[Task], int]:
-            self.programs[path] = main
+        def register(main: Main) -> Main:
+            self.tree.install(path, Program(self.tree, main))
             return main
 
         return register
+
+    @cached_property
+    def tree(self) -> Tree:
+        """The files that guests see."""
+        return furnish(self)
 
     # threads
 
@@ -128,9 +148,11 @@ class Kernel:
         convention = self.arch.syscall
         registers = thread.process.machine.registers()
         number = registers[convention.number]
-        name = linux.name(self.arch, number) or f"system call {number}"
+        name = thread.call = linux.name(self.arch, number) or f"system call {number}"
         result = self._call(thread, name, [registers[argument] for argument in convention.arguments])
-        if thread.state == "runnable":
+        if thread.answered:
+            thread.answered = False
+        elif thread.state == "runnable":
             if not isinstance(result, int):
                 raise TypeError(f"the handler of {name} returned {result!r}: a result is an int")
             thread.process.answer(result)
@@ -150,14 +172,22 @@ class Kernel:
         self.unknown[name] = self.unknown.get(name, 0) + 1
 
     def _wake(self) -> None:
-        for thread in self.threads:
-            if thread.state == "blocked" and thread.until is not None:
-                try:
-                    thread.answer = thread.until()
-                except Refused as refused:
-                    thread.answer = -refused.errno
-                if thread.answer is not None:
-                    thread.go_on()
+        moves = None
+        while moves != self.moves:  # what a program has done may be what others wait for
+            moves = self.moves
+            for thread in self.threads:
+                self.ask(thread)
+
+    def ask(self, thread: Thread) -> None:
+        """Let a blocked thread go on if what it waits for has come."""
+        if thread.state != "blocked" or thread.until is None:
+            return
+        try:
+            thread.answer = thread.until()
+        except Refused as refused:
+            thread.answer = -refused.errno
+        if thread.answer is not None and thread.until is not None:
+            thread.go_on()
 
     # the table
 
@@ -171,6 +201,10 @@ class Kernel:
         else:
             files = parent.files.share() if share_files else parent.files.copy()
         task = self.tasks[self._next_id] = Task(self, self._next_id, process, files, parent)
+        if parent is None:
+            task.group = task.pid
+        else:
+            task.inherit(parent)
         return self.new_thread(task)
 
     def _first_files(self) -> Files:
@@ -196,6 +230,8 @@ class Kernel:
         thread.state = "ended"
         if all(other.state == "ended" for other in task.threads):
             self._bury(task, status)
+        else:
+            signals.offer(task)
 
     def end_task(self, task: Task, status: int) -> None:
         """End a process and all its threads; ``status`` is wait4's word (a fatal signal's number, or code << 8)."""
@@ -209,6 +245,8 @@ class Kernel:
         for child in self.children(task):
             child.parent = None
             self._forget_if_orphan(child)
+        timers.forget(task)
+        signals.child_ended(task)
         self._forget_if_orphan(task)
         machine = task.process.machine
         if all(thread.process.machine is not machine for thread in self.threads):
@@ -227,6 +265,11 @@ class Kernel:
         assert child.status is not None
         del self.tasks[child.pid]
         return child.status
+
+
+def _no_program(thread: Thread, _file: Regular, image: Image) -> None:
+    thread.kernel.refuse(f"execve of {image.path}")
+    raise Refused(Errno.ENOEXEC)
 
 
 def _arguments(handler: Handler, most: int) -> int:

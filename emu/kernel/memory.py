@@ -63,8 +63,8 @@ def store_quietly(thread: Thread, address: int, value: int) -> None:
         return
 
 
-def string(thread: Thread, address: int, limit: int, too_long: Errno) -> str:
-    """The text that ends with a NUL byte; ``too_long`` when there is none within ``limit`` bytes."""
+def octets(thread: Thread, address: int, limit: int, too_long: Errno) -> bytes:
+    """The bytes before a NUL byte; ``too_long`` when there is none within ``limit`` bytes."""
     found = b""
     while len(found) < limit:
         start = address + len(found)
@@ -72,8 +72,13 @@ def string(thread: Thread, address: int, limit: int, too_long: Errno) -> str:
         if b"\0" in found:
             text = found[: found.index(0)]
             _tell(thread, address, len(text) + 1, write=False)
-            return text.decode("utf-8", "backslashreplace")
+            return text
     raise Refused(too_long)
+
+
+def string(thread: Thread, address: int, limit: int, too_long: Errno) -> str:
+    """The text that ends with a NUL byte, fit to be shown; ``too_long`` when there is none within ``limit`` bytes."""
+    return octets(thread, address, limit, too_long).decode("utf-8", "backslashreplace")
 
 
 def strings(thread: Thread, address: int, most: int, limit: int) -> tuple[str, ...]:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from emu.kernel.files import Files
+from emu.kernel.pending import TaskSignals, ThreadSignals
 from emu.process import Process
 
 if TYPE_CHECKING:
     from emu.kernel.kernel import Kernel
+    from emu.kernel.virtual import Directory
 
 State = Literal["runnable", "blocked", "ended"]
 INIT = 1  # the parent of a process whose parent is not known, or has ended
@@ -22,6 +24,7 @@ class Image:
 
     path: str
     argv: tuple[str, ...]
+    environment: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)
@@ -29,7 +32,10 @@ class Task:
     """What has a pid. ``process`` is its memory, which a vfork child shares with its parent.
 
     ``files``: its descriptors. ``image``: what it executed, if it did. ``status``: the word that wait4 stores, once
-    it has ended.
+    it has ended. ``exit_signal``: what its parent is sent then, 0 for nothing. ``group`` and ``session``: ids, the pid
+    of whoever began them. ``owner``, ``owner_group``, ``groups``: user and group ids; everyone is root until told
+    otherwise. ``umask``: permissions that new files do not get. ``folder``: where relative paths begin, None for the
+    root. ``executable``: the path of its program. ``limits``: those that were set, by number, soft and hard.
     """
 
     kernel: Kernel
@@ -40,6 +46,24 @@ class Task:
     threads: list[Thread] = field(default_factory=list)
     image: Image | None = None
     status: int | None = None
+    exit_signal: int = 0
+    signals: TaskSignals = field(default_factory=TaskSignals)
+    group: int = 0
+    session: int = INIT
+    owner: int = 0
+    owner_group: int = 0
+    groups: tuple[int, ...] = ()
+    umask: int = 0o022
+    folder: Directory | None = None
+    executable: str = ""
+    limits: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def inherit(self, parent: Task) -> None:
+        """Take over what a forked process has from its parent beside memory, descriptors and signals."""
+        self.group, self.session = parent.group, parent.session
+        self.owner, self.owner_group, self.groups = parent.owner, parent.owner_group, parent.groups
+        self.umask, self.folder, self.executable = parent.umask, parent.folder, parent.executable
+        self.limits = dict(parent.limits)
 
     @property
     def parent_pid(self) -> int:
@@ -51,7 +75,9 @@ class Thread:
     """One thread. ``cpu``: its CPU's state while it is not on the CPU (to be asked of the machine while it is).
 
     ``waits_for`` says in words what a blocked thread is waiting for. ``clear_tid``: where the kernel stores 0 when
-    the thread ends. ``lender``: who lent a vfork child its memory and waits to have it back.
+    the thread ends. ``lender``: who lent a vfork child its memory and waits to have it back. ``call``: the system call
+    that it made last. ``unfinished``: a signal has ended its wait in that call, which is made again or fails; ``answered``: whether that
+    call has set the registers itself (sigreturn).
     """
 
     tid: int
@@ -66,7 +92,12 @@ class Thread:
     deadline: int | None = None
     undo: Callable[[], None] | None = None
     ran: int = 0  # nanoseconds of virtual time that it was on the CPU
+    tls: int = 0  # where its TLS segment begins, once it has said so
     mask: int = 0  # the signals that it blocks
+    signals: ThreadSignals = field(default_factory=ThreadSignals)
+    call: str = ""
+    unfinished: Literal["", "again", "fails"] = ""
+    answered: bool = False
     yields: bool = False  # it has asked that others have their turn
 
     @property
@@ -88,8 +119,8 @@ class Thread:
     ) -> None:
         """Suspend the thread in its call until ``until`` returns the call's result.
 
-        It is asked before a thread is chosen to run, and may raise `Refused`. ``deadline``: when its answer may change by
-        time alone, in nanoseconds of the kernel's clock. ``undo`` is called when the wait is over, however it ended.
+        It is asked before a thread is chosen to run, and may raise `Refused`. ``deadline``: when its answer may change
+        by time alone, in nanoseconds of the kernel's clock. ``undo`` is called when the wait is over, however it ended.
         """
         self.state, self.waits_for, self.until = "blocked", waits_for, until
         self.deadline, self.undo = deadline, undo

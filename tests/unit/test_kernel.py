@@ -59,13 +59,13 @@ def test_what_is_not_modelled_is_enosys_and_named(arch: str) -> None:
         sys 9999, 0, 0, 0, 0, 0
         keep slot.1
         sys 9999, 0, 0, 0, 0, 0
-        sys nr.clone, 0x1100, 0, 0, 0, 0
+        sys nr.clone, 0x2100, 0, 0, 0, 0
         keep slot.2
         sys nr.exit, 0, 0, 0, 0, 0
     """)
     finished(guest)
     assert [guest.slot(i) for i in range(3)] == [-Errno.ENOSYS, -Errno.ENOSYS, -Errno.EINVAL]
-    assert guest.kernel.unknown == {"futex": 1, "system call 9999": 2, "clone with flags 0x1000": 1}
+    assert guest.kernel.unknown == {"futex": 1, "system call 9999": 2, "clone with flags 0x2000": 1}
 
 
 @each

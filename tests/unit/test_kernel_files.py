@@ -6,9 +6,11 @@ import pytest
 from kernel_guest import STEPS, Guest, each, finished
 
 from arch.linux import O_CLOEXEC, Errno
+from arch.signals import Signal, bit
 from emu.kernel import Outcome, Task, run
 from emu.kernel.errors import Refused
-from emu.kernel.files import CAPACITY, Empty, Files, Reader
+from emu.kernel.files import Empty, Files
+from emu.kernel.pipes import CAPACITY, Reader
 
 EXIT = "sys nr.exit, 0, 0, 0, 0, 0\n"
 
@@ -165,7 +167,7 @@ def test_pipes_are_refused(arch: str) -> None:
     guest = Guest(arch, """
         sys nr.pipe, nowhere, 0, 0, 0, 0
         keep slot.0
-        sys nr.pipe2, slot.2, 0x800, 0, 0, 0
+        sys nr.pipe2, slot.2, 0x4000, 0, 0, 0
         keep slot.1
         sys nr.pipe, slot.2, 0, 0, 0, 0
         keep slot.4
@@ -182,11 +184,12 @@ def test_pipes_are_refused(arch: str) -> None:
         keep slot.10
     """ + EXIT, ("x",))
     guest.kernel.main.task.files.most = 6
+    guest.kernel.main.mask = bit(Signal.SIGPIPE)
     finished(guest)
     assert [guest.slot(i) for i in (0, 1, 4, 5, 6, 7, 9, 10)] == [
         -Errno.EFAULT, -Errno.EINVAL, 0, -Errno.EMFILE, -Errno.EPIPE, -Errno.EFAULT, -Errno.EBADF, -Errno.EFAULT,
     ]
-    assert guest.kernel.unknown == {"pipe2 with flags 0x800": 1}
+    assert guest.kernel.unknown == {"pipe2 with flags 0x4000": 1}
 
 
 def test_a_table_closes_its_streams_with_its_last_process() -> None:
