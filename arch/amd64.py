@@ -15,6 +15,7 @@ ARCH = Arch(
     roles=frozen({"sp": "rsp", "pc": "rip", "flags": "rflags", "ctxt": "rdx", "result": "rax", "fp": "rbp"}),
     flag_bits=frozen({"C": 0, "Z": 6, "S": 7, "O": 11}),
     flags_fixed=0x2,
+    vectors=tuple(f"xmm{number}" for number in range(16)),
     alignment=1,
     nop=b"\x90",
     call=CallConvention(return_on_stack=True, first_argument=8),

@@ -15,6 +15,7 @@ ARCH = Arch(
     roles=frozen({"sp": "sp", "pc": "pc", "flags": "cpsr", "link": "lr", "ctxt": "r7", "result": "r0"}),
     flag_bits=frozen({"N": 31, "Z": 30, "C": 29, "V": 28}),
     flags_fixed=0,
+    vectors=tuple(f"d{number}" for number in range(16)),
     alignment=4,
     nop=b"\x00\xf0\x20\xe3",
     call=CallConvention(return_on_stack=False, first_argument=4),
@@ -34,4 +35,5 @@ ARCH = Arch(
         destroyed=frozen({}),
     ),
     tls=Tls(g_register="r10", m_register="r9"),
+    gives_way=(0x0FFF_FFFC, 0x0320_F000),  # nop, yield, wfe, wfi, whatever their condition
 )

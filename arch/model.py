@@ -97,7 +97,8 @@ class Arch:
     registers, PC and flags, in the order of a recorded row. ``roles``: role -> register, among ``sp``,
     ``pc``, ``flags``, ``link``, ``ctxt`` (closure context), ``result``, ``fp`` (frame pointer as Go
     keeps it). ``flag_bits``: condition flag -> bit number in the flags register. ``flags_fixed``: bits that
-    are always set in it. ``alignment``: bytes an instruction's address is a multiple of. ``nop``: one no-op.
+    are always set in it. ``gives_way``: mask and value of instructions by which a thread says that it only waits, where
+    the engine calls them illegal. ``vectors``: the vector registers that Go uses. ``alignment``: bytes an instruction's address is a multiple of. ``nop``: one no-op.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Arch:
     roles: Mapping[str, str]
     flag_bits: Mapping[str, int]
     flags_fixed: int
+    vectors: tuple[str, ...]
     alignment: int
     nop: bytes
     call: CallConvention
@@ -116,6 +118,7 @@ class Arch:
     syscall: SyscallConvention
     tls: Tls
     internal: InternalAbi | None = None
+    gives_way: tuple[int, int] | None = None
 
     @property
     def mask(self) -> int:

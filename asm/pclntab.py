@@ -175,6 +175,11 @@ class FunctionTable:
         path = bytes(self._files[offset : offset + NAME])
         return (_text(path), number) if offset != _NO_FILE and path else None
 
+    def depth(self, address: int) -> int | None:
+        """Bytes between SP and the frame's return PC when the instruction at ``address`` is about to run."""
+        index = self._index(address)
+        return None if index is None else self._value(index, self._record(index)[4], address)
+
     def describe(self, address: int) -> str:
         """``function+offset`` (offset in hex, left out when 0), or the bare address in hex."""
         index = self._index(address)

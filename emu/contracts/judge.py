@@ -133,8 +133,9 @@ def judge_moment(world: Placed, moment: Moment, step: int) -> Iterator[Check]:
         found = _value(world, registers, item.place)
         mask = item.mask if item.mask is not None else -1
         low = item.value if item.low is None else item.low
-        ok = low & mask <= found & mask <= item.value & mask
+        ok = low & mask <= found & mask <= item.value & mask or found in item.among
         expected = hex(item.value & mask) if item.low is None else f"{item.low:#x} to {item.value:#x}"
+        expected = " or ".join(map(hex, item.among)) or expected
         yield Check(
             f"{item.role} → {item.place.name} at {moment.stop}", ok, expected, hex(found & mask),
             _last_write(writes, item.place, step), item.role, item.source, item.place.name, moment.stop,

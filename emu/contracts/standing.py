@@ -14,7 +14,8 @@ def standing(e: Entry) -> Effect:
     guards = e.era.guards
     special = tuple(value & e.arch.mask for value in guards.special.values())
     if g == e.g0:
-        kind, legal = "g0", (low + guards.guard, low)  # the first thread's g0 has no room below its guard until mstart
+        kind = "g0"
+        legal: tuple[int, ...] = (low + guards.guard, low)  # the first thread's g0 has no room below its guard until mstart
     elif g == e.field(e.m, "m.gsignal"):
         kind, legal = "gsignal", (low + guards.guard,)
     else:

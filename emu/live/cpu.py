@@ -89,6 +89,11 @@ class Cpu(Machine):
         """Stop, with kind ``exit``, whenever control is at ``address``."""
         self.hook("code", self.calls["breakpoint"], ctypes.addressof(self.live), address, address)
 
+    def leave_block(self) -> Stop:
+        """Run an instruction that ends its block, and stop where the next one begins."""
+        self.live.skip = self._pc()
+        return self.go(2)  # what runs first counts as a block of its own
+
     def go(self, blocks: int) -> Stop:
         """Run for about ``blocks`` blocks. A stop of kind ``exit`` is a breakpoint, of kind ``check`` a broken one."""
         live = self.live
@@ -104,7 +109,6 @@ class Cpu(Machine):
         if live.stop == native.FAILED:
             return Stop("check", pc)
         if live.stop == native.BREAKPOINT:
-            live.skip = live.at
             return Stop("exit", pc)
         if live.stop == native.INTERRUPT:
             return Stop("trap" if live.vector in _BREAKPOINTS else "fault", pc, vector=int(live.vector))

@@ -33,6 +33,7 @@ class LiveProcess(Process):
         self.space = Space(self.machine, _FLOOR[arch.word], _CEILING[arch.word], most)
         self.regions = []
         self._patched = []
+        self.told = None
         self.end = _load(self, program.segments)
         self.start_of_heap = self.end
 

@@ -10,11 +10,13 @@ import arch as arches
 from arch import golang
 from asm import goelf
 from asm.goelf import GoBinary
+from emu.contracts.judge import Check
 from emu.kernel import mapping, segments, waits
 from emu.kernel.kernel import Kernel
 from emu.live import boot
 from emu.live.loop import Ending, Limits, Loop
 from emu.live.process import MOST_MEMORY, LiveProcess
+from emu.live.rare import Rare
 from emu.live.watch.routines import find
 from emu.live.watching import Broken, Watching
 
@@ -47,19 +49,17 @@ class LiveRun:
         self.kernel.random = Random(seed)
         environment = {**boot.ENVIRONMENT, **settings.environment}
         path = str(binary.path)
-        boot.start(self.process, self._entry(), path, (path, *arguments), environment, self.kernel.random)
+        boot.start(self.process, binary.entry, path, (path, *arguments), environment, self.kernel.random)
         self.loop = Loop(self.kernel, settings.limits, broken=self._broken)
         self.found: list[Broken] = []
         self._keep_going = settings.keep_going
-        self.watching = self._watch() if settings.checked and binary.layout is not None else None
+        self.watching: Watching | None = None
+        self.rare: Rare | None = None
+        if settings.checked and binary.layout is not None:
+            self.watching = Watching(self.process, binary)
+            self.rare = Rare(self.loop, self.process, binary, self._judged)
+            self.loop.at_trap = self.rare.at_trap
         self._answer_ticks()
-
-    def _entry(self) -> int:
-        name = f"_rt0_{self.binary.arch}_linux"
-        return self.binary.program.symbols[name].address
-
-    def _watch(self) -> Watching:
-        return Watching(self.process, self.binary)
 
     def _answer_ticks(self) -> None:
         """The cycle counter is the virtual clock, or no two runs were alike."""
@@ -71,6 +71,11 @@ class LiveRun:
         assert self.watching is not None
         self.found.append(self.watching.broken())
         return self._keep_going
+
+    def _judged(self, _thread: object, routine: str, check: Check) -> None:
+        if not check.ok:
+            self.found.append(Broken(routine, check.moment, check.name, check.expected, check.found, 0))
+            self.loop.over = not self._keep_going
 
     def run(self) -> Ending:
         """Run it to its end."""

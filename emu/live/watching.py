@@ -1,4 +1,4 @@
-"""Watches one process: its crossings are judged as they happen, and a broken one is told with all that is known of it."""
+"""Watches one process: its crossings are judged as they happen, a broken one is told with what is known of it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Broken:
     routine: str
     moment: str
     what: str
-    expected: int
-    found: int
+    expected: str
+    found: str
     row: int
 
 
@@ -50,7 +50,7 @@ class Watching:
         live = self._process.machine.live
         plan, stage, check = self._known[live.failed]
         what = f"{check.role} ({check.source}) → {check.place}" if check else f"control arrives at {stage.name}"
-        found = Broken(plan.name, stage.name, what, int(live.expected), int(live.found), int(live.rows))
+        found = Broken(plan.name, stage.name, what, hex(live.expected), hex(live.found), int(live.rows))
         live.failed = -1
         return found
 
