@@ -4,75 +4,24 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable
-from typing import Any
 
 import click
 
-HOLDS, FAILED, BAD_INPUT, FAULTED, NOTHING, BUDGET, INTERRUPTED = 0, 1, 2, 3, 5, 124, 130
-
-_colour = click.option("--color/--no-color", "colour", default=None, help="Force or forbid colour.")
-_json = click.option("--json", "as_json", is_flag=True, help="JSON lines instead of text.")
-
-
-class Name(click.ParamType[str]):
-    """One of the project's names, with shell completion; ``values`` is asked late to keep start-up short."""
-
-    def __init__(self, name: str, values: Callable[[], list[str]]) -> None:
-        self.name = name
-        self._values = values
-
-    def shell_complete(self, _ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:
-        from click.shell_completion import CompletionItem
-
-        return [CompletionItem(value) for value in self._values() if value.startswith(incomplete)]
-
-
-def _arches() -> list[str]:
-    import arch
-
-    return list(arch.ARCHES)
-
-
-def _eras() -> list[str]:
-    from arch import golang
-
-    return list(golang.ERAS)
-
-
-def _routines() -> list[str]:
-    from emu.select import routine_names
-
-    return routine_names()
-
-
-def _cases() -> list[str]:
-    from emu import cases
-
-    return cases.names()
-
-
-def _remember() -> None:
-    """What was assembled once need not be assembled by the next command."""
-    from asm import encodings
-
-    encodings.start()
-
-
-def _begin() -> None:
-    """What every command does that runs code of our own sources or of a binary."""
-    _remember()
-    _end_with_reader()
-
-
-def _end_with_reader() -> None:
-    """A reader that has seen enough (head) ends us as it ends others."""
-    import signal
-
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-
-
-ARCH, ERA, ROUTINE, CASE = Name("arch", _arches), Name("era", _eras), Name("routine", _routines), Name("case", _cases)
+from emu.commands import trace
+from emu.commands.common import (
+    ARCH,
+    BAD_INPUT,
+    CASE,
+    ERA,
+    FAILED,
+    HOLDS,
+    INTERRUPTED,
+    NOTHING,
+    ROUTINE,
+    begin,
+    colour_option,
+    json_option,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -87,8 +36,8 @@ def cli() -> None:
 @click.option("--arch", "arches", multiple=True, type=ARCH, help="386, amd64 or arm.")
 @click.option("--elf", "files", multiple=True, type=click.Path(), help="Check the routines of a static Go binary.")
 @click.option("--explain", is_flag=True, help="Show every carried value, the arches side by side.")
-@_json
-@_colour
+@json_option
+@colour_option
 def check(
     routines: tuple[str, ...], eras: tuple[str, ...], arches: tuple[str, ...], files: tuple[str, ...],
     explain: bool, as_json: bool, colour: bool | None,
@@ -103,7 +52,7 @@ def check(
     stackcarry check --elf ./program
     stackcarry check --elf ./program main.main.func1
     """
-    _begin()
+    begin()
     from emu.check import check as check_target
     from emu.select import select
 
@@ -134,67 +83,17 @@ def check(
 
 @cli.command()
 @click.argument("routine", type=ROUTINE)
-@click.option("--arch", type=ARCH, help="386, amd64 or arm; read from the file with --elf.")
-@click.option("--era", type=ERA, help="An era or a release, modern by default; not with --elf.")
-@click.option("--elf", "file", type=click.Path(), help="Trace a function of a static Go binary, by symbol.")
-@click.option("--scene", help="The entry state, by name; `stackcarry list ROUTINE` shows them.")
-@click.option("--steps", default=10_000, show_default=True, type=click.IntRange(1), help="Budget, in instructions.")
-@click.option("--schedule", help="Of a case that explores interleavings: the one to follow, as `case run` found it.")
-@click.option("--variant", default="before", show_default=True, help="The case's variant, with --schedule.")
-@_json
-@_colour
-def trace(
-    routine: str, arch: str | None, era: str | None, file: str | None, scene: str | None, steps: int,
-    schedule: str | None, variant: str, as_json: bool, colour: bool | None,
-) -> None:
-    """Single-step a routine: one line an instruction, with the stack SP is in and what the guard says.
-
-    \b
-    stackcarry trace mcall --arch arm
-    stackcarry trace gogo --arch 386 --era 2011 --scene "nil g"
-    stackcarry trace runtime.morestack --elf ./program
-    stackcarry trace gc-triple --arch amd64 --variant committed --schedule a24b9
-    """
-    if schedule is not None:
-        from emu.select import needed_arch
-        from emu.views.cases import print_followed
-
-        sys.exit(FAILED if print_followed(routine, variant, needed_arch(arch), schedule, as_json, colour) else HOLDS)
-    _begin()
-    from emu import freerun
-    from emu.select import traced
-
-    target, name = traced(routine, arch, era, file)
-    run = freerun.trace(target, name, scene, steps)
-    if as_json:
-        from emu.views.steps import json_lines
-
-        for line in json_lines(run):
-            click.echo(line)
-    else:
-        from emu.views.console import console
-        from emu.views.steps import step_line
-
-        out = console(colour)
-        for step in run.steps:
-            out.print(step_line(run.world, step), soft_wrap=True)
-        out.print(f"{run.scene}: {run.end}", style="bold", markup=False)
-    sys.exit({"ended": HOLDS, "failed": FAILED, "fault": FAULTED, "budget": BUDGET}[run.outcome])
-
-
-@cli.command()
-@click.argument("routine", type=ROUTINE)
 @click.option("--arch", "arches", multiple=True, type=ARCH, help="386, amd64 or arm; all by default.")
 @click.option("--era", type=ERA, help="An era or a release, modern by default; not with --elf.")
 @click.option("--elf", "file", type=click.Path(), help="Show a function of a static Go binary.")
-@_colour
+@colour_option
 def show(routine: str, arches: tuple[str, ...], era: str | None, file: str | None, colour: bool | None) -> None:
     """Show a routine: the frame map of its file, its source with comments, address and bytes.
 
     \b
     stackcarry show morestack --arch amd64 --era 2017
     """
-    _begin()
+    begin()
     from emu.select import shown
     from emu.views.console import console
     from emu.views.listing import print_routine
@@ -206,8 +105,8 @@ def show(routine: str, arches: tuple[str, ...], era: str | None, file: str | Non
 
 @cli.command(name="list")
 @click.argument("routines", nargs=-1, type=ROUTINE, metavar="[ROUTINE]...")
-@_json
-@_colour
+@json_option
+@colour_option
 def list_(routines: tuple[str, ...], as_json: bool, colour: bool | None) -> None:
     """List what exists: eras, arches, routines; with ROUTINE its scenes.
 
@@ -215,7 +114,7 @@ def list_(routines: tuple[str, ...], as_json: bool, colour: bool | None) -> None
     stackcarry list
     stackcarry list mcall
     """
-    _begin()
+    begin()
     from emu.select import routine_name
     from emu.views.catalogue import print_catalogue, print_scenes
 
@@ -231,7 +130,7 @@ def list_(routines: tuple[str, ...], as_json: bool, colour: bool | None) -> None
 @click.option("--arch", required=True, type=ARCH, help="386, amd64 or arm.")
 @click.option("--era", type=ERA, help="Lets the text use this era's names, such as g.sched.sp and StackGuard.")
 @click.option("--base", default="0x1000", show_default=True, help="Address of the first byte.")
-@_json
+@json_option
 def asm_(file: str, arch: str, era: str | None, base: str, as_json: bool) -> None:
     """Assemble FILE (- for standard input) and print address, bytes and source.
 
@@ -251,8 +150,8 @@ def case() -> None:
 
 
 @case.command(name="list")
-@_json
-@_colour
+@json_option
+@colour_option
 def case_list(as_json: bool, colour: bool | None) -> None:
     """List the cases and their variants."""
     from emu.views.cases import print_list
@@ -262,7 +161,7 @@ def case_list(as_json: bool, colour: bool | None) -> None:
 
 @case.command(name="show")
 @click.argument("name", type=CASE)
-@_colour
+@colour_option
 def case_show(name: str, colour: bool | None) -> None:
     """Tell a case's story: what happened, the variants and their commits, how their sources differ."""
     from emu import cases
@@ -278,8 +177,8 @@ def case_show(name: str, colour: bool | None) -> None:
 @click.option("--variant", "variants", multiple=True, help="before, committed, …; all by default.")
 @click.option("--schedule", default="", help="Replay this one interleaving of a case.")
 @click.option("--explain", is_flag=True, help="Show all that each run found.")
-@_json
-@_colour
+@json_option
+@colour_option
 def case_run(
     names: tuple[str, ...], arches: tuple[str, ...], variants: tuple[str, ...], schedule: str, explain: bool,
     as_json: bool, colour: bool | None,
@@ -292,7 +191,7 @@ def case_run(
     stackcarry case run vfork-frame --arch arm
     stackcarry case run gc-triple --arch amd64 --variant committed --schedule a24b9 --explain
     """
-    _begin()
+    begin()
     import arch as records
     from emu.cases.model import Cell
     from emu.select import arch_name
@@ -304,6 +203,10 @@ def case_run(
         sys.exit(NOTHING)
     found = (Cell(c, v, records.get(a), c.run(v, records.get(a), schedule), bool(schedule)) for c, v, a in cells)
     sys.exit(HOLDS if print_cells(found, as_json, colour, explain) else FAILED)
+
+
+cli.add_command(trace.trace)
+cli.add_command(trace.view)
 
 
 def main() -> None:

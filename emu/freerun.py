@@ -5,69 +5,146 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 from arch.linux import Errno
 from emu.check import world_of
-from emu.contracts.judge import Scene, judge, name_of
+from emu.contracts.judge import Check, Scene, judge, name_of
 from emu.errors import BadInput
 from emu.machine import Stop
 from emu.routines import ROUTINES
 from emu.runtime.world import World
 from emu.target import OUTSIDE_GATES, Target
-from emu.trace.tracer import Step, Tracer
+from emu.trace.collector import Code, Collector, Open
+from emu.trace.model import Header, Recording
+from emu.trace.recording import InMemory
+from emu.trace.steps import Step
+from emu.trace.steps import steps as steps_of
+from emu.trace.tracer import Tracer
+from emu.trace.watcher import Watcher
+
+Outcome = Literal["ended", "failed", "fault", "budget", "interrupted"]
 
 
 @dataclass(frozen=True)
 class Run:
-    """A traced run. ``end`` says in words how it ended; ``scene`` names the entry state."""
+    """A traced run. ``end`` says in words how it ended; ``scene`` names the entry state.
+
+    ``recording``: None when it went to a sink of the caller's.
+    """
 
     world: World
     scene: str
-    steps: Sequence[Step]
+    recording: Recording | None
     end: str
-    outcome: Literal["ended", "failed", "fault", "budget"]
+    outcome: Outcome
+
+    @cached_property
+    def steps(self) -> Sequence[Step]:
+        """The recorded steps."""
+        assert self.recording is not None
+        return list(steps_of(self.recording))
 
 
-def trace(target: Target, name: str, scene: str | None, steps: int) -> Run:
+def trace(
+    target: Target, name: str, scene: str | None, steps: int, sink: Open | None = None, command: Sequence[str] = ()
+) -> Run:
     """Trace a routine (``scene`` defaults to its first) or, in a binary, any function by its symbol.
 
-    Raises BadInput for a scene that does not exist.
+    ``sink``: takes the run instead of memory. ``command``: what the trace says it was made by. Raises BadInput for a
+    scene that does not exist.
     """
     if name in ROUTINES:
-        return _scene(world_of(target), name, scene, steps)
+        world = world_of(target)
+        picked = _pick({found.name: found for found in ROUTINES[name].scenes(world)}, scene, name)
+        return _Tracing(world, name, picked.name, sink, command).of_scene(picked, steps)
     if scene is not None:
         raise BadInput(f"{name} has no scenes; leave --scene out")
     outside = {gate: address for gate, address in target.program.gates.items() if gate in OUTSIDE_GATES}
-    return _plain(World(replace(target, program=replace(target.program, gates=outside))), name, steps)
+    world = World(replace(target, program=replace(target.program, gates=outside)))
+    return _Tracing(world, name, "call", sink, command).of_call(steps)
 
 
-def _scene(world: World, name: str, wanted: str | None, steps: int) -> Run:
-    scenes = {scene.name: scene for scene in ROUTINES[name].scenes(world)}
-    scene = _pick(scenes, wanted, name)
-    tracers: list[Tracer] = []
-    last: list[tuple[Stop, str]] = []
+class _Tracing:
+    """One run that is recorded, from its entry state to its end."""
 
-    def watch(world: World) -> Callable[[Stop, str], None]:
-        tracers.append(Tracer(world))
+    def __init__(self, world: World, name: str, scene: str, sink: Open | None, command: Sequence[str]) -> None:
+        self._world, self._name, self._scene, self._command = world, name, scene, command
+        self._recording: InMemory | None = None
+        self._sink = sink or self._keep
+        self._tracer: Tracer | None = None
+        self._last: Stop | None = None
+        self._where = ""
+
+    def _keep(self, header: Header, code: Code) -> Collector:
+        self._recording = InMemory(header)
+        return Collector(header, self._recording.add, code, Watcher(header).events)
+
+    def _begin(self, world: World) -> Callable[[Stop, str], None]:
+        """The entry state stands."""
+        tracer = self._tracer = Tracer(world, f"{self._name}, {self._scene}", self._sink, self._command)
 
         def stopped(stop: Stop, where: str) -> None:
-            last.append((stop, where))
-            tracers[0].stopped(stop, where)
+            self._last, self._where = stop, where
+            tracer.stopped(stop, where)
 
         return stopped
 
-    checks = judge(world, scene, ROUTINES[name].contract, watch, steps)
-    taken = list(tracers[0].steps())
-    tracers[0].close()
-    stop, where = last[-1]
-    if stop.kind == "budget":
-        return Run(world, scene.name, taken, f"no end within {steps} steps", "budget")
-    failed = [check for check in checks if not check.ok]
-    end = f"ended at {where}" + (f", {len(failed)} checks failed" if failed else ", its contract holds")
-    holes = {check.hole for check in checks if check.hole}
-    end += "".join(f"; hole: {hole}" for hole in sorted(holes))
-    return Run(world, scene.name, taken, end, "failed" if failed else "ended")
+    def _end(self, outcome: Outcome, end: str, checks: Sequence[Check] = ()) -> Run:
+        assert self._tracer is not None
+        self._tracer.end(self._scene, outcome, end, checks)
+        return Run(self._world, self._scene, self._recording, end, outcome)
+
+    def _interrupted(self) -> Run:
+        """What was recorded is kept. Without an entry state there is nothing."""
+        if self._tracer is None:
+            raise KeyboardInterrupt
+        return self._end("interrupted", f"interrupted after {self._world.process.machine.recorder.steps} steps")
+
+    def of_scene(self, scene: Scene, steps: int) -> Run:
+        """Run a routine in a scene, against its contract."""
+        try:
+            checks = judge(self._world, scene, ROUTINES[self._name].contract, self._begin, steps)
+        except KeyboardInterrupt:
+            return self._interrupted()
+        if self._last is not None and self._last.kind == "budget":
+            return self._end("budget", f"no end within {steps} steps", checks)
+        failed = [check for check in checks if not check.ok]
+        end = f"ended at {self._where}" + (f", {len(failed)} checks failed" if failed else ", its contract holds")
+        holes = {check.hole for check in checks if check.hole}
+        end += "".join(f"; hole: {hole}" for hole in sorted(holes))
+        return self._end("failed" if failed else "ended", end, checks)
+
+    def of_call(self, steps: int) -> Run:
+        """Call a function from nowhere in particular, arguments poisoned; system calls are answered ENOSYS."""
+        world = self._world
+        world.reset()
+        world.enter(self._name)
+        stopped = self._begin(world)
+        try:
+            stop = self._called(steps, stopped)
+        except KeyboardInterrupt:
+            return self._interrupted()
+        if stop.kind == "budget":
+            return self._end("budget", f"no end within {steps} steps")
+        if stop.kind in ("fault", "trap"):
+            what = f"touching {stop.address:#x}" if stop.address is not None else "an illegal instruction"
+            what = "a breakpoint" if stop.kind == "trap" else what
+            step, pc = world.process.machine.recorder.steps - 1, self._tracer.pc if self._tracer else 0
+            return self._end("fault", f"fault in {world.program.describe(pc)}: {what}, at step {step}")
+        return self._end("ended", f"ended at {self._where}")
+
+    def _called(self, steps: int, stopped: Callable[[Stop, str], None]) -> Stop:
+        """Run on, past system calls, to the stop that ends it."""
+        world, left = self._world, steps
+        while True:
+            stop = world.process.run(left)
+            left = steps - world.process.machine.recorder.steps
+            stopped(stop, name_of(world, stop))
+            if stop.kind != "syscall":
+                return stop
+            world.process.answer(-Errno.ENOSYS)
 
 
 def _pick(scenes: dict[str, Scene], wanted: str | None, name: str) -> Scene:
@@ -78,27 +155,3 @@ def _pick(scenes: dict[str, Scene], wanted: str | None, name: str) -> Scene:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise BadInput(f"{name} has no scene {wanted!r}{hint}; there are: {', '.join(scenes)}")
     return scenes[wanted]
-
-
-def _plain(world: World, name: str, steps: int) -> Run:
-    """Call a function from nowhere in particular, arguments poisoned; system calls are answered ENOSYS."""
-    world.reset()
-    world.enter(name)
-    tracer, left, recorder = Tracer(world), steps, world.process.machine.recorder
-    while True:
-        stop = world.process.run(left)
-        left = steps - recorder.steps
-        tracer.stopped(stop, name_of(world, stop))
-        if stop.kind != "syscall":
-            break
-        world.process.answer(-Errno.ENOSYS)
-    taken = list(tracer.steps())
-    tracer.close()
-    if stop.kind == "budget":
-        return Run(world, "call", taken, f"no end within {steps} steps", "budget")
-    if stop.kind in ("fault", "trap"):
-        what = f"touching {stop.address:#x}" if stop.address is not None else "an illegal instruction"
-        what = "a breakpoint" if stop.kind == "trap" else what
-        end = f"fault in {world.program.describe(taken[-1].pc)}: {what}, at step {taken[-1].number}"
-        return Run(world, "call", taken, end, "fault")
-    return Run(world, "call", taken, f"ended at {name_of(world, stop)}", "ended")

@@ -5,7 +5,7 @@ A process is built once and reset many times: resetting rewrites its regions and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
@@ -53,6 +53,7 @@ class Process:
         self.program = program
         self.regions: list[Region] = []
         self.machine = Machine(arch, {*program.gates.values(), *exits})
+        self.told: Callable[[int, bytes], None] | None = None
         self._next = _BASE[arch.word]
         self._patched: list[tuple[int, bytes]] = []
         self._kept: dict[Region, bytes] = {}
@@ -130,13 +131,23 @@ class Process:
         """The word at ``address``; ValueError if it is not mapped."""
         return self.machine.word(address)
 
+    def mapped(self, address: int) -> bool:
+        """Whether there is something at ``address``, whatever it allows."""
+        try:
+            self.machine.read(address, 1)
+        except ValueError:
+            return False
+        return True
+
     def set_word(self, address: int, value: int) -> None:
         """Store a word."""
         self.write(address, self.arch.pack(value))
 
     def write(self, address: int, data: bytes) -> None:
-        """Store bytes; a change of the program's own writable data lasts until `reset`."""
+        """Store bytes; a change of the program's own writable data lasts until `reset`. ``told`` hears of it."""
         self.machine.write(address, data)
+        if self.told is not None:
+            self.told(address, data)
 
     def role(self, role: str) -> int:
         """The register in a role (``sp``, ``pc``, ``link``, ``ctxt``, ``result``, ``fp``, ``flags``)."""

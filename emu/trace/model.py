@@ -19,6 +19,7 @@ import arch as arches
 from arch.layout import Layout
 from arch.model import Arch
 from asm.program import Program
+from emu.errors import BadInput
 from emu.naming import Names, Region, Struct
 
 VERSION = 1
@@ -30,20 +31,24 @@ ACCESS = np.dtype([("step", "<u8"), ("address", "<u8"), ("value", "<u8"), ("size
 Accesses = NDArray[np.void]  # of ACCESS
 Bytes = bytes | bytearray | memoryview
 
-KINDS = frozenset({
-    "thread",  # a thread begins: {name, g_word: address of its own word for g, or none}
-    "gate",  # a function that Python stands for was reached: {name}
-    "syscall",  # {name, number, arguments: [...], text} and, once it is known, {result: signed}
-    "switch",  # another g runs: {from, to: addresses}
-    "guard",  # a guard word changed: {g, value, state: as in an `Entry`}
-    "stack",  # a stack came, moved or went: {name, label, g, lo, hi, guard: its normal word}; gone: {name, gone: true}
-    "struct",  # a g, m … came into being: {kind, address, label}
-    "memory",  # memory was written from outside, by Python or the kernel: {address, bytes: hex}
-    "signal",  # delivered to the thread: {number, name, handler}
-    "check",  # a verdict: {name, ok, expected, found, role, …}
-    "stop",  # the run stopped for another reason: {why, shown: whether a reader wants to know}
-    "end",  # the last event: {scene, outcome, end: in words, steps}
-})
+# What an event of each kind says, and of which type; what is in brackets may be missing or null.
+FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
+    "thread": {"name": str},  # a thread begins; [g_word]: address of its own word for g
+    "gate": {"name": str},  # a function that Python stands for was reached
+    # a system call; [arguments, result (signed), text: the call with its arguments decoded]
+    "syscall": {"name": str, "number": int},
+    "switch": {"from": int, "to": int},  # another g runs
+    "guard": {"g": int, "value": int, "state": str},  # the running g's guard word changed; state as in an `Entry`
+    # a stack came or moved (guard: its normal word); one that is gone has {name, gone: true}
+    "stack": {"name": str, "label": str, "g": int, "lo": int, "hi": int, "guard": int},
+    "struct": {"kind": str, "address": int, "label": str},  # a g, m … came into being
+    "signal": {"number": int, "name": str},  # delivered to the thread; [handler]
+    # a verdict, given when the run is over; step: the one it is about
+    "check": {"name": str, "ok": bool, "expected": str, "found": str, "role": str, "step": int},
+    "stop": {"why": str},  # the run stopped for another reason
+    "end": {"scene": str, "outcome": str, "end": str, "steps": int},  # the last event; end: in words
+}
+# In `gate`, `syscall` and `stop`, [stop] is what the note of the step line says: "stop: fn".
 
 
 class Stack(NamedTuple):
@@ -82,7 +87,8 @@ class Header:
     file's, or the era's; ``sha256`` of the program's bytes; ``go``: release or era.
     ``entered``: routine and scene, or how else. ``special``: guard words (unsigned) -> name.
     ``g_register`` or ``g_word``: where the first thread keeps g. ``exact``: single words -> name; ``values``:
-    pointers to code -> name. ``threads``: number -> name of those that run from the start.
+    pointers to code -> name. ``segments``: where the program lies. ``threads``: number -> name of those that run
+    from the start.
     """
 
     arch_name: str
@@ -103,6 +109,7 @@ class Header:
     g_word: int | None
     exact: Mapping[int, str] = field(default_factory=dict)
     values: Mapping[int, str] = field(default_factory=dict)
+    segments: Sequence[Region] = ()
     threads: Mapping[int, str] = field(default_factory=lambda: {0: "m"})
     version: int = VERSION
 
@@ -133,7 +140,7 @@ class Header:
 class Event(NamedTuple):
     """Something that happened after the instruction ``step`` and before the next one; -1: before the first.
 
-    ``kind`` is one of `KINDS`, which says what stands in ``data`` (JSON's types; words are numbers). A view
+    ``kind`` is one of `FIELDS`, which says what stands in ``data`` (JSON's types; words are numbers). A view
     passes over kinds and keys that it does not know.
     """
 
@@ -141,6 +148,14 @@ class Event(NamedTuple):
     kind: str
     thread: int
     data: Mapping[str, Any]
+
+
+class Outside(NamedTuple):
+    """Bytes that stand in memory after ``step`` (-1: before the first), by Python's or the kernel's doing."""
+
+    step: int
+    address: int
+    data: bytes
 
 
 class Turn(NamedTuple):
@@ -162,6 +177,14 @@ class Damage(NamedTuple):
         return f"damaged at byte {self.offset:#x}, {self.chunk}: {self.what}"
 
 
+class Damaged(BadInput):
+    """A trace file that cannot be read, from ``damage`` on."""
+
+    def __init__(self, path: str, damage: Damage) -> None:
+        super().__init__(f"{path}: {damage}")
+        self.damage = damage
+
+
 class Memory(Protocol):
     """Guest memory as it was before a step, as far as the trace knows it."""
 
@@ -175,13 +198,54 @@ class Memory(Protocol):
         """Addresses of the 4 KiB pages of which anything is known, ascending."""
 
 
+class Thread(NamedTuple):
+    """A thread by name; ``g_word``: address of its own word for the running g, where g is not in a register."""
+
+    name: str
+    g_word: int | None
+
+
+@dataclass
+class Standing:
+    """What stacks (by name), structs (by address) and threads (by number) there are at a step."""
+
+    stacks: dict[str, Stack]
+    structs: dict[int, Struct]
+    threads: dict[int, Thread]
+
+    @classmethod
+    def of(cls, header: Header) -> Standing:
+        """What a run begins with."""
+        return cls(
+            {stack.name: stack for stack in header.stacks}, {struct.address: struct for struct in header.structs},
+            {number: Thread(name, header.g_word) for number, name in header.threads.items()},
+        )
+
+    def apply(self, event: Event) -> None:
+        """Go on past an event."""
+        data = event.data
+        if event.kind == "thread":
+            self.threads[event.thread] = Thread(data["name"], data.get("g_word"))
+        elif event.kind == "struct":
+            self.structs[data["address"]] = Struct(data["kind"], data["address"], data["label"])
+        elif event.kind == "stack" and data.get("gone"):
+            self.stacks.pop(data["name"], None)
+        elif event.kind == "stack":
+            self.stacks[data["name"]] = Stack(**{field: data[field] for field in Stack._fields})
+
+    def copy(self) -> Standing:
+        """The same, to be changed."""
+        return Standing(dict(self.stacks), dict(self.structs), dict(self.threads))
+
+
 class State(NamedTuple):
-    """The state before a step: registers by name (those of the last row of that thread before it), and memory."""
+    """The state before a step; registers by name, of the last row of that thread before it."""
 
     step: int
     thread: int
     registers: Mapping[str, int]
     memory: Memory
+    standing: Standing
 
 
 class Recording(Protocol):
@@ -201,8 +265,8 @@ class Recording(Protocol):
     def numbers(self, first: int, end: int) -> Numbers:
         """The steps in the range that have rows."""
 
-    def rows(self, first: int, end: int) -> Rows:
-        """Their rows, one for each of `numbers`."""
+    def rows(self, first: int, end: int, columns: Sequence[int] | None = None) -> Rows:
+        """Their rows, one for each of `numbers`; with ``columns`` only these, which is much less to read."""
 
     def cuts(self, first: int, end: int) -> tuple[Numbers, Rows]:
         """Steps that another row does not simply go on from (a stop, a turn's end, the end), and the state after each.
@@ -218,6 +282,9 @@ class Recording(Protocol):
 
     def events(self, first: int, end: int) -> Sequence[Event]:
         """Events of steps in the range, in order; ``first`` -1 includes those before the first step."""
+
+    def outside(self, first: int, end: int) -> Sequence[Outside]:
+        """What was written to memory by others than the guest, in order; as `events` the range may begin at -1."""
 
     def pieces(self, first: int, end: int) -> Sequence[tuple[int, int]]:
         """The range cut where it is cheap to read: at chunks. For whoever goes through all of a long trace."""
@@ -257,20 +324,24 @@ class Sink(Protocol):
 
 def after(recording: Recording, first: int, end: int) -> tuple[Rows, NDArray[np.bool_]]:
     """The state after each step that has a row, and whether it is known (else the row is the one before)."""
-    numbers, rows = recording.numbers(first, end), recording.rows(first, end)
+    turns, rows, following = recording.turns(first, end + 1), recording.rows(first, end), recording.rows(end, end + 1)
+    return following_rows(turns, np.concatenate([rows, following]), recording.cuts(first, end), len(rows))
+
+
+def following_rows(
+    turns: Sequence[Turn], rows: Rows, cuts: tuple[Numbers, Rows], count: int
+) -> tuple[Rows, NDArray[np.bool_]]:
+    """The states after the first ``count`` of some rows: the row that follows in the same turn, or a cut."""
     known = np.zeros(len(rows), np.bool_)
-    found = rows.copy()
-    if not len(rows):
-        return found, known
-    following = recording.rows(end, end + 1)
-    goes_on = numbers[1:] == numbers[:-1] + 1
-    known[:-1] = goes_on
-    found[:-1][goes_on] = rows[1:][goes_on]
-    if len(following) and int(numbers[-1]) == end - 1:
-        known[-1], found[-1] = True, following[0]
-    steps, states = recording.cuts(first, end)
-    at = np.searchsorted(numbers, steps)
-    fits = at < len(numbers)
-    fits[fits] = numbers[at[fits]] == steps[fits]
-    known[at[fits]], found[at[fits]] = True, states[fits]
-    return found, known
+    at, numbers = 0, [np.empty(0, np.uint64)]
+    for turn in turns:
+        at += turn.end - turn.first
+        known[at - (turn.end - turn.first) : at - 1] = True  # after its last row nobody knows what comes
+        numbers.append(np.arange(turn.first, turn.end, dtype=np.uint64))
+    found = np.concatenate([rows[1:], rows[-1:]])
+    found[~known] = rows[~known]
+    places = np.searchsorted(np.concatenate(numbers), cuts[0])
+    fits = places < len(rows)
+    fits[fits] = np.concatenate(numbers)[places[fits]] == cuts[0][fits]
+    known[places[fits]], found[places[fits]] = True, cuts[1][fits]
+    return found[:count], known[:count]

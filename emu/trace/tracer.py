@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,13 +16,8 @@ from emu.process import poison
 from emu.runtime.struct import Struct as LiveStruct
 from emu.runtime.world import World
 from emu.target import Target
-from emu.trace.collector import Code, Collector
-from emu.trace.ledger import switches
-from emu.trace.model import Header, Limits, Sink, Stack
-from emu.trace.pieces import Kept
-from emu.trace.recording import InMemory
-
-Open = Callable[[Header, Code], Sink]  # how a run that is about to begin gets its sink
+from emu.trace.collector import Open
+from emu.trace.model import Header, Limits, Stack
 
 
 def header_of(world: World, entered: str, command: Sequence[str] = ()) -> Header:
@@ -47,8 +42,8 @@ def _kind(name: str) -> str:
 
 
 def _segments(program: Program) -> list[Region]:
-    kept = program.segments
-    return [Region("code" if s.executable else "data", s.address, s.size, "code" if s.executable else "data") for s in kept]
+    kinds = {True: "code", False: "data"}
+    return [Region(kinds[s.executable], s.address, s.size, kinds[s.executable]) for s in program.segments]
 
 
 def _stack(world: World, region: Region, g: LiveStruct | None, special: dict[int, str]) -> Stack:
@@ -70,23 +65,20 @@ def _identity(target: Target) -> str:
     return found.hexdigest()
 
 
-def in_memory(header: Header, code: Code) -> tuple[InMemory, Collector]:
-    """A recording that is kept in memory, and its sink."""
-    recording = InMemory(header)
-    return recording, Collector(header, recording.add, code, watcher(header))
-
-
 class Tracer:
-    """Records a world's run. Create it when the entry state stands: what memory holds then is the first to be kept."""
+    """Records a world's run. Create it when the entry state stands: what memory holds then is the first to be kept.
+
+    ``pc``: of the last instruction that was handed over.
+    """
 
     def __init__(self, world: World, entered: str, open_sink: Open, command: Sequence[str] = ()) -> None:
         self._world, self._recorder = world, world.process.machine.recorder
         self._sink = open_sink(header_of(world, entered, command), self._code)
-        for address, data in _known(world):
+        for address, data in known_memory(world):
             self._sink.add_memory(-1, address, data)
         self._recorder.clear()
         self._recorder.rows_wanted = self._recorder.reads_wanted = True
-        self._rows = self._accesses = 0
+        self._rows = self._accesses = self.pc = 0
         world.process.told = self._written
 
     def _code(self, address: int, size: int) -> bytes:
@@ -101,11 +93,13 @@ class Tracer:
 
     def _take(self) -> None:
         """Hand over what was recorded since the last time."""
-        recorder, width = self._recorder, 8 * len(self._world.arch.registers)
-        rows, accesses = recorder.rows.block.cast("B"), recorder.access_block
-        self._sink.add_rows(self._rows, 0, rows[self._rows * width :])
+        recorder = self._recorder
+        rows, accesses = recorder.rows, recorder.access_block
+        if len(rows) > self._rows:
+            self.pc = rows[-1][self._world.arch.registers.index(self._world.arch.roles["pc"])]
+            self._sink.add_rows(self._rows, 0, rows.block[self._rows * rows.width :].cast("B"))
         self._sink.add_accesses(accesses[self._accesses :])
-        self._rows, self._accesses = len(rows) // width, len(accesses)
+        self._rows, self._accesses = len(rows), len(accesses)
 
     def stopped(self, stop: Stop, name: str) -> None:
         """Note what the run stopped for, before Python changes anything: shown with the last step before it."""
@@ -124,7 +118,7 @@ class Tracer:
             return "stop", {"why": stop.kind, "stop": "" if stop.kind == "budget" else name}
         convention = self._world.arch.syscall
         number = registers[convention.number]
-        called = _CALLS[self._world.arch.name].get(number, f"call {number}")
+        called = linux.name(self._world.arch, number) or f"call {number}"
         arguments = [registers[register] for register in convention.arguments]
         shown = ", ".join(f"{argument:#x}" for argument in arguments)
         text = f"{called}({shown})"
@@ -136,7 +130,7 @@ class Tracer:
         steps = self._recorder.steps
         for check in checks:
             self._sink.add_event(steps - 1, "check", 0, {
-                "name": check.what, "ok": check.ok, "expected": check.expected, "found": check.found,
+                "name": check.name, "ok": check.ok, "expected": check.expected, "found": check.found,
                 "role": check.role, "step": check.step, "moment": check.moment,
             })
         data = {"scene": scene, "outcome": outcome, "end": end, "steps": steps}
@@ -146,7 +140,7 @@ class Tracer:
         self._world.process.told = None
 
 
-def _known(world: World) -> Iterator[tuple[int, bytes]]:
+def known_memory(world: World) -> Iterator[tuple[int, bytes]]:
     """Runs of words in the world's regions that somebody wrote: the others hold poison."""
     word = world.arch.word
     for region in world.process.regions:

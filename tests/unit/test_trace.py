@@ -82,13 +82,13 @@ def _trace(arch: str, name: str, steps: int = BUDGET) -> Run:
 def test_step_lines_of_mcall(arch: str, snapshot: SnapshotAssertion) -> None:
     run = freerun.trace(targets.of_era("modern", arch), "mcall", None, BUDGET)
     assert run.outcome == "ended"
-    assert "\n".join([*(step_line(run.world, step).plain for step in run.steps), run.end]) == snapshot
+    assert "\n".join([*(step_line(run.recording.header, step).plain for step in run.steps), run.end]) == snapshot
 
 
 @each
 def test_json_lines_of_gogo(arch: str, snapshot: SnapshotAssertion) -> None:
     run = freerun.trace(targets.of_era("2011", arch), "gogo", "nil g", BUDGET)
-    lines = list(json_lines(run))
+    lines = list(json_lines(run.recording))
     assert [json.loads(line)["kind"] for line in lines] == [*["step"] * len(run.steps), "end"]
     assert "\n".join(lines) == snapshot
 
@@ -114,7 +114,7 @@ def test_steps_fit_together(era: str, arch: str) -> None:
 def test_same_run_gives_the_same_lines(arch: str) -> None:
     chosen = targets.of_era("2017", arch)
     runs = [freerun.trace(chosen, "mcall", None, BUDGET) for _ in range(2)]
-    texts = [[step_line(run.world, step).plain for step in run.steps] for run in runs]
+    texts = [[step_line(run.recording.header, step).plain for step in run.steps] for run in runs]
     assert texts[0] == texts[1]
 
 
