@@ -152,7 +152,7 @@ class Kernel:
         result = self._call(thread, name, [registers[argument] for argument in convention.arguments])
         if thread.answered:
             thread.answered = False
-        elif thread.state == "runnable":
+        elif thread.state == "runnable" and not thread.unfinished and thread.answer is None:
             if not isinstance(result, int):
                 raise TypeError(f"the handler of {name} returned {result!r}: a result is an int")
             thread.process.answer(result)

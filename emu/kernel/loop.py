@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from emu.kernel import signals
 from emu.kernel.kernel import Kernel
 from emu.kernel.table import Thread
 from emu.machine import Stop
@@ -18,7 +19,7 @@ class Outcome:
 
     ``ended``: no thread is left. ``deadlock``: all that are left are blocked. ``budget``: the steps are spent;
     ``thread`` was running. ``stop``: ``thread`` stopped in a way that is no system call (``stop`` says how: a
-    gate, a fault, a breakpoint). ``waiting``: who is blocked, and in what.
+    gate, a fault or a breakpoint that it does not handle as a signal). ``waiting``: who is blocked, and in what.
     """
 
     kind: Literal["ended", "deadlock", "budget", "stop"]
@@ -42,12 +43,16 @@ def run(kernel: Kernel, steps: int, turn: int = TURN, thread: Thread | None = No
             thread, left = _next(ready, thread), turn
         if steps <= 0:
             return Outcome("budget", _waiting(kernel), thread)
+        if signals.deliver(thread):
+            continue
         used, stop = _step(kernel, thread, min(left, steps))
         steps, left = steps - used, left - used
         if stop.kind == "syscall":
             kernel.trap(thread)
             if thread.yields:
                 thread.yields, left = False, 0
+        elif signals.catches(thread, stop):
+            signals.fault(thread, stop)
         elif stop.kind != "budget":
             return Outcome("stop", _waiting(kernel), thread, stop)
 
