@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from emu.commands import trace
+from emu.commands import export, trace
 from emu.commands.common import (
     ARCH,
     BAD_INPUT,
@@ -207,6 +207,7 @@ def case_run(
 
 cli.add_command(trace.trace)
 cli.add_command(trace.view)
+cli.add_command(export.export)
 
 
 def main() -> None:
