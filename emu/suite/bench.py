@@ -82,7 +82,7 @@ class Bench:
             self.process.set_word(at + number * self.arch.word, self.address(value))
 
     def describe(self, address: int) -> str:
-        """An address in words: a symbol, a datum, or a place on a stack (or how far from one)."""
+        """An address in words: a symbol, a datum (or behind it), a place on a stack (or how far from one)."""
         for name, stack in self.stacks.items():
             if stack.address <= address < stack.end:
                 return f"{name}-{stack.end - address:#x}"
@@ -90,6 +90,9 @@ class Bench:
                 return f"{stack.address - address} bytes below the stack {name}"
             if 0 <= address - stack.end < 4096:
                 return f"{address - stack.end} bytes above the stack {name}"
+        for name, region in self.data.items():
+            if region.end <= address < region.end + _GAP:
+                return f"{name}+{address - region.address:#x}"
         return self.program.describe(address)
 
     def stack_at(self, sp: int) -> str | None:
@@ -169,11 +172,10 @@ def place(
     """Assemble and place. ``data``: name -> words. Raises AsmError, BadInput."""
     functions = _functions(outside)
     regions = _regions(arch, data)
-    program = assemble(
-        statements, arch, base=CODE, names={name: region.address for name, region in regions.items()},
-        gates=gates((*functions, *_CALLERS)),
-    )
-    return _bench(arch, program, stacks, regions, functions, guard, thread)
+    outer = gates((*functions, *_CALLERS))
+    labels = {name: region.address for name, region in regions.items()}
+    program = assemble(statements, arch, base=CODE, gates=outer | labels)
+    return _bench(arch, replace(program, gates=outer), stacks, regions, functions, guard, thread)
 
 
 def place_binary(

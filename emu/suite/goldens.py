@@ -85,7 +85,7 @@ class Golden:
     def __call__(self, text: str, name: str = "") -> None:
         """Compare a text with the golden of this test; ``name`` tells several apart. Raises AssertionError."""
         __tracebackhide__ = True
-        stem = re.sub(r"[^\w.+-]+", "-", f"{self._test}-{name}" if name else self._test).strip("-")
+        stem = "-".join(filter(None, re.split(r"[^\w.+]+", f"{self._test}-{name}")))
         path = self._folder / f"{stem}.txt"
         owner = self._account.used.setdefault(str(path), self._test)
         if owner != self._test or path in self._seen:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from emu.suite.bench import Bench
 
 STEPS = 100_000  # budget of one call, in instructions
+_TROUBLE = ("fault", "trap", "budget")
 _WORDS = {"trap": "a breakpoint", "budget": "the end of the budget", "syscall": "a system call", "fault": "a fault"}
 Value = int | str | range
 
@@ -53,6 +54,7 @@ class Run:
         self._after: dict[int, Mapping[str, int]] = {}
         self._notes: dict[int, list[str]] = {}
         self._passed: list[Check] = []
+        self._accepted = False  # that the run is where it is
         self.stop, self._why = "", Stop("budget", 0)
 
     # running
@@ -113,15 +115,21 @@ class Run:
         """Where the run is, in words."""
         if self._why.kind == "exit":
             return self.stop
-        at = self.bench.program.describe(self._why.pc)
+        behind = self._why.kind in ("trap", "syscall")  # PC has moved on
+        at = self.bench.program.describe(self._last_pc() if behind else self._why.pc)
         if self._why.kind == "fault" and self._why.address is not None:
             return f"a fault in {at}: {self._why.access} of {self.bench.describe(self._why.address)}"
         return f"{_WORDS[self._why.kind]} at {at}"
 
+    def _last_pc(self) -> int:
+        arch = self.bench.arch
+        pc: int = self.bench.process.machine.recorder.rows[-1][arch.registers.index(arch.roles["pc"])]
+        return pc
+
     # what must hold
 
     def reached(self, name: str) -> Run:
-        """Control is at the gate ``name``, with SP as C wants it at the entry of a function."""
+        """Control is at the gate ``name``, with SP as C wants it at the entry of a function; or in this trouble."""
         __tracebackhide__ = True
         self._stands_at(name)
         return self._hold(self._aligned() if name in self.bench.outside else ())
@@ -155,11 +163,10 @@ class Run:
         __tracebackhide__ = True
         return self._hold(self._judged([carry for name in names for carry in self.kept(name)]))
 
-    def writes_only(self, *spans: str | Span) -> Run:
-        """Nothing else was written than these data, or spans of memory (see `frame`)."""
+    def writes_only(self, *places: str | range) -> Run:
+        """Nothing else was written than these data and stacks, or ranges of addresses (see `frame`)."""
         __tracebackhide__ = True
-        named = [self._span(span) if isinstance(span, str) else span for span in spans]
-        return self._hold([nothing_else(self.bench, Effect((), tuple(named)))])
+        return self._hold([nothing_else(self.bench, Effect((), tuple(self._span(place) for place in places)))])
 
     def stacks(self, *names: str) -> Run:
         """SP was on these stacks, in this order, and never anywhere else."""
@@ -185,10 +192,10 @@ class Run:
                 low[name] = min(sp, low.get(name, sp))
         return low
 
-    def frame(self, words: int) -> Span:
-        """So many words below SP at the entry: what the call may push."""
-        size = words * self.bench.arch.word
-        return Span(self.entry.registers[self.bench.arch.roles["sp"]] - size, size, "frame")
+    def frame(self, words: int) -> range:
+        """So many words below SP at the entry: where the call may push."""
+        sp = self.entry.registers[self.bench.arch.roles["sp"]]
+        return range(sp - words * self.bench.arch.word, sp)
 
     def kept(self, name: str) -> list[Carry]:
         """What must stay for ``name`` (as in `unchanged`) to be as at the entry of this call."""
@@ -227,13 +234,18 @@ class Run:
 
     def _stands_at(self, name: str) -> None:
         __tracebackhide__ = True
+        self._refuse_old()
         if self.stop != name:
-            self._hold([Check(f"reaches {name}", False, name, self._place(), self.steps, "control")])
+            failed = Check(f"reaches {name}", False, name, self._place(), self.steps, "control")
+            raise AssertionError(explain(self, [failed], 1))
+        self._accepted = True
 
     def _hold(self, checks: Sequence[Check]) -> Run:
-        """Raise AssertionError if a check failed, now or at a gate on the way; or if the run came to nothing."""
+        """Raise AssertionError if a check failed, now or at a gate on the way; or if the run is in unasked trouble."""
         __tracebackhide__ = True
         self._refuse_old()
+        if self._why.kind in _TROUBLE and not self._accepted:
+            self._stands_at(self.caller)
         checks = [*self._passed, *checks]
         self._passed = []
         failed = [check for check in checks if not check.ok]
@@ -279,8 +291,10 @@ class Run:
             value = self.bench.arch.unpack(self.entry.data[name][offset : offset + word])
             yield self.bench.data[name].address + offset, value
 
-    def _span(self, name: str) -> Span:
-        name = self.bench.guard if name == "guard" and self.bench.guard else name
+    def _span(self, place: str | range) -> Span:
+        if isinstance(place, range):
+            return Span(place.start, len(place), "given")
+        name = self.bench.guard if place == "guard" and self.bench.guard else place
         region = self.bench.data.get(name) or self.bench.stacks.get(name)
         if region is None:
             raise BadInput(f"{name!r} is no datum and no stack")
