@@ -31,12 +31,6 @@ def go_binary(go_version: str, goarch: str) -> Path:
     return toolchain.build(go_version, goarch, toolchain.PROGRAM)
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """A chosen part of the tests leaves goldens unused that the others use; only a whole run may fail for one."""
-    if config.option.markexpr or config.option.keyword:
-        config.option.warn_unused_snapshots = True
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The sweep's table, if it ran."""
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]

@@ -26,9 +26,9 @@ FILES = {f"test_two-{arch}-again.txt" for arch in ("386", "amd64", "arm")} | {
 
 
 @pytest.fixture(autouse=True)
-def _without_others(pytester: pytest.Pytester) -> None:
-    """Plugins that have nothing to do here, and take a while at the end of every run."""
-    pytester.makeini("[pytest]\naddopts = -p no:hypothesispytest -p no:syrupy")
+def _without_another(pytester: pytest.Pytester) -> None:
+    """A plugin that has nothing to do here, and takes a while at the end of every run."""
+    pytester.makeini("[pytest]\naddopts = -p no:hypothesispytest")
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import json
 
 import pytest
 from assembled import ARCHES, target
-from syrupy.assertion import SnapshotAssertion
 
 from arch.linux import Errno
 from emu import freerun
@@ -15,6 +14,7 @@ from emu.errors import BadInput
 from emu.freerun import Run
 from emu.routines import ROUTINES
 from emu.rows import rows
+from emu.suite.goldens import Golden
 from emu.views.steps import json_lines, step_line
 
 each = pytest.mark.parametrize("arch", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ARCHES])
@@ -79,18 +79,19 @@ def _trace(arch: str, name: str, steps: int = BUDGET) -> Run:
 
 
 @each
-def test_step_lines_of_mcall(arch: str, snapshot: SnapshotAssertion) -> None:
+def test_step_lines_of_mcall(arch: str, stackcarry_golden: Golden) -> None:
     run = freerun.trace(targets.of_era("modern", arch), "mcall", None, BUDGET)
     assert run.outcome == "ended"
-    assert "\n".join([*(step_line(run.recording.header, step).plain for step in run.steps), run.end]) == snapshot
+    lines = [*(step_line(run.recording.header, step).plain for step in run.steps), run.end]
+    stackcarry_golden("".join(f"{line}\n" for line in lines))
 
 
 @each
-def test_json_lines_of_gogo(arch: str, snapshot: SnapshotAssertion) -> None:
+def test_json_lines_of_gogo(arch: str, stackcarry_golden: Golden) -> None:
     run = freerun.trace(targets.of_era("2011", arch), "gogo", "nil g", BUDGET)
     lines = list(json_lines(run.recording))
     assert [json.loads(line)["kind"] for line in lines] == [*["step"] * len(run.steps), "end"]
-    assert "\n".join(lines) == snapshot
+    stackcarry_golden("".join(f"{line}\n" for line in lines))
 
 
 @each
