@@ -32,7 +32,7 @@ typedef struct {
 
 typedef struct { uint64_t number, tid, plan, way, stage, g, goid, from, sp, pc, blocks; } Row;
 
-typedef struct { uint64_t key; int64_t least; uint64_t at, crossings; } Depth;
+typedef struct { uint64_t key; int64_t least; uint64_t at, crossings, asked; } Depth;
 
 typedef struct {
     void *uc;
@@ -54,6 +54,8 @@ typedef struct {
     int64_t plans, standing; /* standing: number of the plan that holds wherever a crossing ends; -1 */
     Thread *thread;
     int64_t goid, lo, guard; /* offsets in a g, and from lo to its guard */
+    int64_t guard_word, hook, growing; /* offset of the guard word; the plan of a hook, -1; bits of morestack's plans */
+    uint64_t preempt, asked, lost, preempted; /* the word that asks for a preemption; how often by the hook */
     uint64_t crossings[MOST_PLANS];
     uint64_t rows, digest;
     Row ring[RING];
@@ -117,12 +119,12 @@ static uint64_t running(const Live *l, const uint64_t *values) {
     return l->g >= 0 ? values[l->g] : load(l, l->thread->tls - (uint64_t)l->word, l->word);
 }
 
-static void depth(Live *l, uint64_t goid, int64_t distance) {
+static Depth *of_goroutine(Live *l, uint64_t goid) {
     uint64_t key = goid ? goid : l->thread->tid | 1ull << 63;
     if (l->known * 2 >= l->room) {
         uint64_t room = l->room ? l->room * 2 : 256;
         Depth *more = calloc(room, sizeof *more);
-        if (!more) return;
+        if (!more) return NULL;
         for (uint64_t i = 0; i < l->room; i++)
             if (l->depths[i].key) {
                 uint64_t at = l->depths[i].key * 0x9e3779b97f4a7c15ull & (room - 1);
@@ -136,7 +138,13 @@ static void depth(Live *l, uint64_t goid, int64_t distance) {
     uint64_t at = key * 0x9e3779b97f4a7c15ull & (l->room - 1);
     while (l->depths[at].key && l->depths[at].key != key) at = (at + 1) & (l->room - 1);
     Depth *d = &l->depths[at];
-    if (!d->key) { d->key = key; d->least = distance; d->at = l->rows; l->known++; }
+    if (!d->key) { d->key = key; d->least = INT64_MAX; l->known++; }
+    return d;
+}
+
+static void depth(Live *l, uint64_t goid, int64_t distance) {
+    Depth *d = of_goroutine(l, goid);
+    if (!d) return;
     if (distance < d->least) { d->least = distance; d->at = l->rows; }
     d->crossings++;
 }
@@ -162,7 +170,7 @@ static const int64_t *choose(const Live *l, const int64_t *plan, Crossing *c) {
         for (; left; left--, condition += 5) {
             uint64_t a = (c->values[condition[0]] + (uint64_t)condition[1]) & mask;
             uint64_t b = (c->values[condition[2]] + (uint64_t)condition[3]) & mask;
-            if ((a == b) != condition[4]) break;
+            if ((condition[4] & 2 ? a >= b : a == b) != (condition[4] & 1)) break;
         }
         if (!left) { c->way = w; return way; }
     }
@@ -206,6 +214,24 @@ static void note(Live *l, const Crossing *c, const uint64_t *now, uint64_t addre
     depth(l, goid, (int64_t)(now[l->sp] - load(l, g + (uint64_t)l->lo, l->word) - (uint64_t)l->guard));
 }
 
+static uint64_t guard_of(const Live *l, uint64_t g) { return load(l, g + (uint64_t)l->guard_word, l->word); }
+
+/* A hook in front of stack checks asked for a preemption, which the check behind it must make happen. */
+static void asked(Live *l, const Crossing *c, uint64_t g) {
+    Depth *d = of_goroutine(l, load(l, g + (uint64_t)l->goid, 8));
+    if (!d || guard_of(l, g) != l->preempt || c->back == l->preempt) return;
+    l->asked++;
+    l->lost += d->asked;
+    d->asked = 1;
+}
+
+static void preempted(Live *l, uint64_t g) {
+    Depth *d = of_goroutine(l, load(l, g + (uint64_t)l->goid, 8));
+    if (!d || guard_of(l, g) != l->preempt) return;
+    l->preempted++;
+    d->asked = 0;
+}
+
 /* Control has left a watched routine: what its contract says of this moment, and what holds at every crossing's end. */
 static void leave(Live *l, uint64_t address) {
     Thread *t = l->thread;
@@ -231,6 +257,7 @@ static void leave(Live *l, uint64_t address) {
         if (found) judge(l, l->table + found[3], here.values, now, 0, address);
     }
     note(l, c, now, address);
+    if (c->plan == l->hook) asked(l, c, running(l, now));
     if (++c->stage < way[2]) {
         c->back = now[l->sp] + (uint64_t)l->pushed;
         while (t->waits && t->waiting[t->waits - 1].back <= c->back) t->waits--;
@@ -283,6 +310,8 @@ static void on_entry(void *uc, uint64_t address, uint32_t size, void *data) {
     c->stage = 0;
     registers(l, c->values);
     fill(l, l->table + l->table[w->plan], c->values);
+    if (w->plan == l->hook) c->back = guard_of(l, running(l, c->values));
+    if (l->growing >> w->plan & 1) preempted(l, running(l, c->values));
     (void)uc; (void)size;
 }
 

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from emu.commands import export, trace
+from emu.commands import export, run, trace
 from emu.commands.common import (
     ARCH,
     BAD_INPUT,
@@ -205,6 +205,7 @@ def case_run(
     sys.exit(HOLDS if print_cells(found, as_json, colour, explain) else FAILED)
 
 
+cli.add_command(run.run)
 cli.add_command(trace.trace)
 cli.add_command(trace.view)
 cli.add_command(export.export)

@@ -28,7 +28,7 @@ def of(request: str) -> Callable[[Entry], Effect]:
         if e.g_mirror is not None and e.arch.internal is not None:
             carries.append(carry("g", "unchanged", e.g_mirror, e.g))
             carries.append(carry("zero", "0", Place("zero register", e.arch.internal.zero), 0))
-        return Effect((Moment("caller", tuple(carries)),))
+        return Effect((Moment(e.program.describe(e.return_pc), tuple(carries)),))
 
     contract.__doc__ = f"A hook that puts {request} into the guard, unless that asks for something or g may not."
     return contract

@@ -68,6 +68,7 @@ class Kernel:
         self.sleepers: list[Sleeper] = []
         self.pipes = Pipes()
         self.cpus = 1
+        self.calls: dict[str, int] = {}
         self.moves = 0
         self.execute: Callable[[Thread, Regular, Image], None] = _no_program
         self.on_signal: Callable[[Thread, Pushed], None] = lambda _thread, _frame: None
@@ -149,6 +150,7 @@ class Kernel:
         registers = thread.process.machine.registers()
         number = registers[convention.number]
         name = thread.call = linux.name(self.arch, number) or f"system call {number}"
+        self.calls[name] = self.calls.get(name, 0) + 1
         result = self._call(thread, name, [registers[argument] for argument in convention.arguments])
         if thread.answered:
             thread.answered = False

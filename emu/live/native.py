@@ -41,7 +41,7 @@ class Row(ctypes.Structure):
 class Depth(ctypes.Structure):
     """The smallest distance of SP to its guard at a crossing. ``key``: goid, or a thread's id with the top bit set."""
 
-    _fields_ = (("key", c_uint64), ("least", c_int64), ("at", c_uint64), ("crossings", c_uint64))
+    _fields_ = (("key", c_uint64), ("least", c_int64), ("at", c_uint64), ("crossings", c_uint64), ("asked", c_uint64))
 
 
 class Live(ctypes.Structure):
@@ -59,6 +59,8 @@ class Live(ctypes.Structure):
         ("clock_call64", c_int64), ("answered", c_uint64),
         ("table", c_void_p), ("plans", c_int64), ("standing", c_int64), ("thread", POINTER(Thread)),
         ("goid", c_int64), ("lo", c_int64), ("guard", c_int64),
+        ("guard_word", c_int64), ("hook", c_int64), ("growing", c_int64),
+        ("preempt", c_uint64), ("asked", c_uint64), ("lost", c_uint64), ("preempted", c_uint64),
         ("crossings", c_uint64 * MOST_PLANS), ("rows", c_uint64), ("digest", c_uint64), ("ring", Row * RING),
         ("failed", c_int64), ("expected", c_uint64), ("found", c_uint64),
         ("depths", POINTER(Depth)), ("room", c_uint64), ("known", c_uint64),

@@ -48,6 +48,7 @@ class Rare:
         self._layout, self._era = binary.layout, golang.era(binary.go)
         self._habits = habits(self._era.name, binary.go)
         self.counts = {"asyncPreempt": 0, "copystack": 0, "rawVforkSyscall": 0}
+        self.growths = self.shrinks = 0
         self._preempted: dict[int, Entered] = {}
         self._copying: dict[Thread, tuple[int, int, Copy]] = {}
         self._forking: dict[Thread, Entered] = {}
@@ -155,6 +156,8 @@ class Rare:
             return
         g, size, old = found
         self.counts["copystack"] += 1
+        self.growths += size > old.hi - old.lo
+        self.shrinks += size < old.hi - old.lo
         for check in moved(self.arch, self._era.guards, old, self._stack(g), size):
             self._judged(thread, "copystack", check)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from asm.goelf import GoBinary
 from emu.live.process import LiveProcess
@@ -15,8 +15,7 @@ _OUTERMOST = frozenset({
 })
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(NamedTuple):
     """One call. ``pc``: where it is, or where its callee returns to."""
 
     function: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from arch import golang
 from asm.goelf import GoBinary
@@ -12,31 +12,64 @@ from emu.live.process import LiveProcess
 from emu.live.watch import routines
 from emu.live.watch.plan import encode
 
+_OWN = 1 << 63  # in a key of depths: a thread's own stacks, by its id
 
-@dataclass(frozen=True)
-class Broken:
-    """A check of a crossing that does not hold."""
+
+class Broken(NamedTuple):
+    """A check that does not hold. ``what``: the value, where from, where to; ``goroutine`` 0 is the thread's own."""
 
     routine: str
     moment: str
     what: str
     expected: str
     found: str
-    row: int
+    goroutine: int
+    thread: int
+
+    @property
+    def who(self) -> str:
+        return who(self.goroutine, self.thread)
+
+
+class Crossed(NamedTuple):
+    """A crossing that has ended: SP at entry and now, and where control is."""
+
+    number: int
+    routine: str
+    goroutine: int
+    thread: int
+    sp_from: int
+    sp: int
+    at: str
+
+    @property
+    def who(self) -> str:
+        return who(self.goroutine, self.thread)
+
+
+def who(goroutine: int, thread: int) -> str:
+    """``goroutine 7 on thread 1001``; a thread that runs its own stack has no goroutine."""
+    return f"goroutine {goroutine} on thread {thread}" if goroutine else f"thread {thread}"
 
 
 class Watching:
     """The tables of a process's crossings."""
 
     def __init__(self, process: LiveProcess, binary: GoBinary) -> None:
-        self._process = process
+        self._process, self._binary = process, binary
         self.plans = routines.plans(binary, process.arch)
         self._table, self._known = encode(self.plans)
-        live, layout = process.machine.live, binary.layout
+        live, layout, guards = process.machine.live, binary.layout, golang.era(binary.go).guards
         assert layout is not None
+        self._layout = layout
         live.table, _ = self._table.buffer_info()
         live.plans, live.standing = len(self.plans), len(self.plans) - 1
-        live.goid, live.lo, live.guard = layout["g.goid"], layout["g.stack.lo"], golang.era(binary.go).guards.guard
+        live.goid, live.lo, live.guard = layout["g.goid"], layout["g.stack.lo"], guards.guard
+        live.guard_word, live.preempt = layout[layout.guard], guards.special["StackPreempt"] & process.arch.mask
+        names = [plan.name for plan in self.plans]
+        self.hooked = "mayMoreStackPreempt" in names
+        live.hook = names.index("mayMoreStackPreempt") if self.hooked else -1
+        live.growing = sum(1 << number for number, name in enumerate(names) if name.startswith("morestack"))
         for number, plan in enumerate(self.plans[:-1]):
             process.machine.watch(plan.entry, number)
 
@@ -45,30 +78,52 @@ class Watching:
         live = self._process.machine.live
         return {plan.name: int(live.crossings[number]) for number, plan in enumerate(self.plans[:-1])}
 
-    def broken(self) -> Broken:
-        """What the machine has just stopped for; afterwards it may go on."""
+    def hook(self) -> tuple[int, int]:
+        """Preemptions that a maymorestack hook asked for, and those of them that never happened."""
         live = self._process.machine.live
-        plan, stage, check = self._known[live.failed]
+        return int(live.asked), int(live.lost)
+
+    def broken(self, thread: int) -> Broken:
+        """What the machine has just stopped for, on ``thread``; afterwards it may go on."""
+        live = self._process.machine.live
+        _, stage, check = self._known[live.failed]
         what = f"{check.role} ({check.source}) → {check.place}" if check else f"control arrives at {stage.name}"
-        found = Broken(plan.name, stage.name, what, hex(live.expected), hex(live.found), int(live.rows))
         live.failed = -1
-        return found
+        now = live.thread.contents.now
+        routine = self.plans[now.plan].name
+        return Broken(routine, stage.name, what, hex(live.expected), hex(live.found), self.goroutine(), thread)
 
-    def depths(self) -> dict[int, int]:
-        """goid (or, for threads' own stacks, minus their tid) -> the smallest distance of SP to its guard, in bytes."""
-        live, found = self._process.machine.live, {}
-        for number in range(live.room):
-            depth = live.depths[number]
-            if depth.key:
-                key = depth.key if not depth.key >> 63 else -(depth.key & (1 << 63) - 1)
-                found[int(key)] = int(depth.least)
-        return found
+    def goroutine(self) -> int:
+        """The id of the goroutine on the CPU; 0 for a thread's own stacks, or when no g can be found."""
+        machine, arch = self._process.machine, self._process.arch
+        own, word = machine.live.thread.contents.tls, arch.word
+        try:
+            g = machine.register(arch.tls.g_register) if arch.tls.g_register else machine.word(own - word)
+            return int.from_bytes(machine.read(g + self._layout["g.goid"], 8), "little")
+        except ValueError:
+            return 0
 
-    def last(self, count: int) -> list[native.Row]:
+    def depths(self) -> dict[str, int]:
+        """``goroutine N`` or ``thread N`` -> the smallest distance of SP to its guard at a crossing, in bytes."""
+        live = self._process.machine.live
+        found = [live.depths[n] for n in range(live.room) if live.depths[n].key and live.depths[n].crossings]
+        return {
+            f"thread {d.key & _OWN - 1}" if d.key & _OWN else f"goroutine {d.key}": int(d.least)
+            for d in sorted(found, key=lambda d: d.key)
+        }
+
+    def last(self, count: int) -> list[Crossed]:
         """The last crossings that have ended, the newest first."""
         live = self._process.machine.live
         first = max(0, live.rows - min(count, native.RING))
-        return [native.Row.from_buffer_copy(live.ring[n % native.RING]) for n in reversed(range(first, live.rows))]
+        rows = [live.ring[n % native.RING] for n in reversed(range(first, live.rows))]
+        return [
+            Crossed(
+                row.number, self.plans[row.plan].name, row.goid, row.tid, row.sp_from, row.sp,
+                self._binary.functions.describe(row.pc),
+            )
+            for row in rows
+        ]
 
 
 def new_thread(tid: int, tls: int = 0) -> native.Thread:

@@ -1,7 +1,4 @@
-"""How everything is printed: the shape of tables, and the one place that decides about colour.
-
-Its order: flag, NO_COLOR, FORCE_COLOR, TERM=dumb, then whether it is a tty.
-"""
+"""How everything is printed: the console and the shape of tables."""
 
 from __future__ import annotations
 
@@ -11,15 +8,12 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
+from emu.views.colour import wanted
+
 
 def console(colour: bool | None = None) -> Console:
     """Standard output. ``colour``: the command-line flag, None when it was not given."""
-    if colour is None and os.environ.get("NO_COLOR"):
-        colour = False
-    if colour is None and os.environ.get("FORCE_COLOR"):
-        colour = True
-    if colour is None:
-        colour = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    colour = wanted(colour, sys.stdout)
     columns = os.environ.get("COLUMNS", "")
     width = None if sys.stdout.isatty() else int(columns) if columns.isdecimal() and int(columns) else 160
     return Console(

@@ -57,9 +57,9 @@ class Stage:
 
 @dataclass(frozen=True)
 class Way:
-    """One path: ``conditions`` are (left, right, whether equal)."""
+    """One path: ``conditions`` are (left, right, whether it holds, of order instead of equality)."""
 
-    conditions: tuple[tuple[Ref, Ref, bool], ...]
+    conditions: tuple[tuple[Ref, Ref, bool, bool], ...]
     stages: tuple[Stage, ...]
 
 
@@ -133,11 +133,11 @@ class Compiler:
 
     def _condition(
         self, condition: Condition, truth: bool, plan: Plan, indices: dict[Base, int]
-    ) -> tuple[Ref, Ref, bool]:
-        left, left_offset, right, right_offset = condition
+    ) -> tuple[Ref, Ref, bool, bool]:
+        left, left_offset, right, right_offset, order = condition
         return (
             Ref(self._index(left, plan, indices), left_offset),
-            Ref(self._index(right, plan, indices), right_offset), truth,
+            Ref(self._index(right, plan, indices), right_offset), truth, order,
         )
 
     def _stage(self, moment: Moment, plan: Plan, indices: dict[Base, int]) -> Stage | None:
@@ -208,7 +208,9 @@ def encode(plans: Iterable[Plan]) -> tuple[array[int], list[tuple[Plan, Stage, C
                 # target, checks, the number of the arrival
                 stages.append([target.base, target.offset, len(checks), put(checks), len(known)])
                 known.append((plan, stage, None))
-            conditions = put([[a.base, a.offset, b.base, b.offset, int(same)] for a, b, same in way.conditions])
+            conditions = put([
+                [a.base, a.offset, b.base, b.offset, holds + 2 * order] for a, b, holds, order in way.conditions
+            ])
             ways.append([len(way.conditions), conditions, len(stages), put(stages)])
         loads = put([[load.base, load.offset] for load in plan.loads])
         inside = put([[first, last] for first, last in plan.inside])

@@ -9,8 +9,9 @@ from arch import golang
 from arch.habits import habits
 from arch.model import Arch
 from asm.goelf import GoBinary
+from asm.hooks import ROUTINES
 from asm.program import Symbol
-from emu.contracts import growth, switch, systemstack
+from emu.contracts import growth, hooks, switch, systemstack
 from emu.contracts.effect import Entry
 from emu.contracts.standing import standing
 from emu.live.watch.plan import Compiler, Plan
@@ -20,6 +21,7 @@ CONTRACTS: Mapping[str, Callable[[Entry], Any]] = {
     "mcall": switch.mcall, "gogo": switch.gogo, "systemstack": systemstack.systemstack,
     "morestack": growth.morestack, "morestack_noctxt": growth.morestack_noctxt,
 }
+HOOKS = {name: hooks.of(request) for name, request in ROUTINES.items()}
 # What these routines call or jump to before they leave for good.
 _HELPERS = ("gogo", "setg", "runtime.save_g", "runtime.load_g", "gosave_systemstack_switch")
 
@@ -51,6 +53,10 @@ def plans(binary: GoBinary, arch: Arch) -> list[Plan]:
             through = binary.routines["morestack"] if name == "morestack_noctxt" else None
             inside += [_range(through)] if through else []
             made.append(compiler.plan(name, contract, symbol.address, inside))
+    for name, contract in HOOKS.items():
+        symbol = find(binary, name)
+        if symbol is not None:
+            made.append(compiler.plan(name, contract, symbol.address, [_range(symbol)]))
     made.append(compiler.plan("standing", standing, 0))
     return made
 

@@ -65,6 +65,9 @@ class Term:
             return same or self._ask(Condition(self.base, self.offset, other.base, other.offset))
         return isinstance(other, int) and self._ask(Condition(self.base, self.offset, ZERO, other))
 
+    def __ge__(self, other: int) -> bool:
+        return self._ask(Condition(self.base, self.offset, ZERO, other, order=True))
+
     def __bool__(self) -> bool:
         return not self.__eq__(0)
 
@@ -76,12 +79,13 @@ class Term:
 
 
 class Condition(NamedTuple):
-    """Whether two terms are equal."""
+    """Whether two terms are equal or, asked for ``order``, whether the left one is at least the right one."""
 
     left: Base
     left_offset: int
     right: Base
     right_offset: int
+    order: bool = False
 
 
 class At(str):

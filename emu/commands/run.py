@@ -1,0 +1,101 @@
+"""`run`: a whole Go program under watch."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from emu.commands.common import HOLDS, INTERRUPTED, colour_option
+
+CANNOT, BROKEN, BUDGET = 125, 121, 124
+_SIGNALS = 128
+
+
+def _settings(texts: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name or "\0" in text:
+            raise click.BadParameter(f"{text!r} is not of the form NAME=VALUE", param_hint="--env")
+        found[name] = value
+    return found
+
+
+@click.command(context_settings={"allow_interspersed_args": False})
+@click.argument("program", type=click.Path())
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")
+@click.option("--env", "environment", multiple=True, metavar="NAME=VALUE", help="Add to the guest's environment.")
+@click.option("--ncpu", default=2, show_default=True, type=click.IntRange(1, 64), help="CPUs the guest is told of.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Another seed, another schedule.")
+@click.option("--slice", "turn", default=20_000, show_default=True, type=click.IntRange(10), help="Blocks in a turn.")
+@click.option("--steps", default=20_000_000_000, type=click.IntRange(1), help="Budget, in blocks of instructions.")
+@click.option("--memory", default=1024, show_default=True, type=click.IntRange(64), help="Most memory, in MiB.")
+@click.option("--no-check", is_flag=True, help="Run without looking at crossings.")
+@click.option("--keep-going", is_flag=True, help="Collect broken contracts instead of ending at the first.")
+@click.option("--error-exitcode", default=BROKEN, show_default=True, type=click.IntRange(0, 255),
+              help="Exit code when a contract broke.")
+@click.option("--summary", is_flag=True, help="Say at the end, on standard error, what was seen.")
+@click.option("--storm", is_flag=True, help="One run for each instruction of the trampolines, SIGURG delivered there.")
+@click.option("--json", "as_json", is_flag=True, help="Report as JSON lines, on standard error.")
+@colour_option
+def run(
+    program: str, arguments: tuple[str, ...], environment: tuple[str, ...], ncpu: int, seed: int, turn: int, steps: int,
+    memory: int, no_check: bool, keep_going: bool, error_exitcode: int, summary: bool, storm: bool, as_json: bool,
+    colour: bool | None,
+) -> None:
+    """Run a static Go program (Go 1.21 to 1.27; 386, amd64, arm), its threads and children included.
+
+    At each crossing of mcall, gogo, morestack, systemstack and the like their contracts are checked. Input and
+    outputs are this command's; the exit code is the program's own, 121 if a contract broke, 124 when the budget is
+    spent, 125 if it cannot be run, 128+n if signal n ended it.
+
+    \b
+    stackcarry run ./program arg
+    stackcarry run --summary --seed 7 ./program
+    """
+    from asm.elf import ElfError
+    from emu.live.loop import Limits
+    from emu.live.run import LiveRun, Settings, open_program
+    from emu.views import live as view
+
+    settings = Settings(
+        environment=_settings(environment), ncpu=ncpu, checked=not no_check, keep_going=keep_going,
+        limits=Limits(blocks=steps, slice=turn, seed=seed), memory=memory << 20, host=True,
+    )
+    out = view.Report(as_json, colour)
+    try:
+        binary = open_program(program)
+        if storm:
+            from emu.live.storm import storm as brew
+
+            sys.exit(out.storm(brew(binary, arguments, settings)) or HOLDS)
+        live = LiveRun(binary, arguments, settings)
+    except ElfError as error:
+        out.refused(str(error))
+        sys.exit(CANNOT)
+    if not no_check and live.watching is None:
+        out.unchecked(binary)
+    live.told = lambda broken: out.broken(live, broken)
+    try:
+        ending = live.run()
+    except KeyboardInterrupt:
+        ending = None
+    if ending is not None:
+        out.ending(live, ending)
+    if summary:
+        out.summary(live, ending)
+    sys.exit(_code(live.found, ending, error_exitcode))
+
+
+def _code(found: object, ending: object, error_exitcode: int) -> int:
+    from emu.live.loop import Ending
+
+    if found:
+        return error_exitcode
+    if not isinstance(ending, Ending):
+        return INTERRUPTED
+    if ending.kind == "ended":
+        signal = ending.status & 0x7F
+        return _SIGNALS + signal if signal else ending.status >> 8 & 0xFF
+    return BUDGET

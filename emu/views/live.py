@@ -1,0 +1,122 @@
+"""What `run` says on standard error: broken contracts, how the run ended, the summary."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import click
+
+from asm.goelf import GoBinary
+from emu.live.loop import Ending
+from emu.live.run import LiveRun
+from emu.live.stackwalk import Frame
+from emu.live.watching import Broken, Crossed
+from emu.views.colour import wanted
+
+_LAST = 8  # crossings that are told before a broken one
+_DEEPEST = 10  # goroutines in the summary
+
+
+class Report:
+    """Text for people, or JSON lines."""
+
+    def __init__(self, as_json: bool, colour: bool | None) -> None:
+        self._json, self._colour = as_json, colour
+
+    def _say(self, text: str, **style: Any) -> None:
+        click.secho(text, err=True, color=wanted(self._colour, sys.stderr), **style)
+
+    def _line(self, kind: str, **values: Any) -> None:
+        print(json.dumps({"kind": kind, **values}, ensure_ascii=False), file=sys.stderr)
+
+    def refused(self, why: str) -> None:
+        """The program cannot be run."""
+        if self._json:
+            self._line("refused", why=why)
+        else:
+            print(f"stackcarry: {why}", file=sys.stderr)
+
+    def unchecked(self, binary: GoBinary) -> None:
+        """The program runs, but nobody knows where its runtime keeps what."""
+        if self._json:
+            self._line("unchecked", why=binary.unknown)
+        else:
+            print(f"stackcarry: runs unchecked: {binary.unknown}", file=sys.stderr)
+
+    def broken(self, live: LiveRun, found: Broken) -> None:
+        """A contract broke; told while the guest stands there."""
+        frames, last = list(live.frames()), live.crossed(_LAST)
+        if self._json:
+            self._line(
+                "broken", routine=found.routine, check=found.what, moment=found.moment, expected=found.expected,
+                found=found.found, goroutine=found.goroutine, thread=found.thread, blocks=live.blocks,
+                stack=[frame._asdict() for frame in frames], last=[crossing._asdict() for crossing in last],
+            )
+            return
+        self._say(f"stackcarry: {found.routine} broke its contract: {found.what}", bold=True, fg="red")
+        self._say(f"  expected {found.expected}, found {found.found}; {found.who}, after {live.blocks} blocks")
+        for line in (*_stack(frames), *_crossings(last)):
+            self._say(line)
+
+    def ending(self, live: LiveRun, ending: Ending) -> None:
+        """How it ended, where that is not the guest's own doing."""
+        told = {
+            "budget": "the budget is spent; --steps gives more",
+            "deadlock": "deadlock: every thread waits, and nothing will come",
+        }.get(ending.kind)
+        if told is None:
+            return
+        if self._json:
+            self._line("ending", outcome=ending.kind, waiting=list(ending.waiting), blocks=live.blocks)
+            return
+        self._say(f"stackcarry: {told}, after {live.blocks} blocks", bold=True, fg="red")
+        for who in ending.waiting:
+            self._say(f"  {who}")
+
+    def summary(self, live: LiveRun, ending: Ending | None) -> None:
+        """What was seen."""
+        seen = live.summary()
+        if self._json:
+            outcome = ending.kind if ending else "interrupted"
+            status = ending.status if ending and ending.kind == "ended" else None
+            self._line("summary", outcome=outcome, status=status, **seen)
+            return
+        for line in _summary(seen):
+            self._say(line)
+
+
+def _stack(frames: Iterable[Frame]) -> Iterator[str]:
+    yield "  call stack:"
+    for frame in frames:
+        yield f"    {frame.function}  {frame.file}:{frame.line}  SP {frame.sp:#x}"
+
+
+def _crossings(last: Iterable[Crossed]) -> Iterator[str]:
+    yield "  the last crossings, the newest first:"
+    for crossing in last:
+        moved = f"SP {crossing.sp_from:#x} → {crossing.sp:#x}"
+        yield f"    {crossing.routine:<17} {crossing.who:<28} {moved}  {crossing.at}"
+
+
+def _summary(seen: dict[str, Any]) -> Iterator[str]:
+    yield f"program     {seen['program']}, {seen['go']} for {seen['arch']}"
+    yield f"ran         {seen['blocks']} blocks, {seen['virtual_ns'] / 1e9:.6f} s of virtual time"
+    yield "crossings   " + (_counts(seen["crossings"]) or "none were watched")
+    yield f"stacks      {seen['growths']} grown, {seen['shrinks']} shrunk"
+    if seen["hook_preemptions"] is not None:
+        yield f"hook        {seen['hook_preemptions']} preemptions asked for, {seen['hook_lost']} lost"
+    yield "calls       " + _counts(seen["calls"])
+    if seen["unknown"]:
+        yield "unknown     " + _counts(seen["unknown"])
+    yield f"memory      {seen['memory'] >> 10} KiB of the guest's at most"
+    deepest = sorted(seen["distance"].items(), key=lambda item: item[1])[:_DEEPEST]
+    for who, distance in deepest:
+        yield f"distance    {who}: SP came within {distance} bytes of its guard"
+    yield f"digest      {seen['digest']}"
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items() if count)
