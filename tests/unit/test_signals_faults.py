@@ -116,7 +116,8 @@ def test_a_fault_that_nobody_handles_stops_the_run_and_kills_as_a_signal(arch: s
 @each
 def test_a_fault_whose_signal_is_blocked_kills(arch: str) -> None:
     """As one in a handler of the same signal does."""
-    guest = SignalGuest(arch, "sys nr.rt_sigaction, SIGSEGV, act.0, 0, 8, 0\nbad_load\n" + END + "handler:\nbad_load\nspin\n")
+    text = "sys nr.rt_sigaction, SIGSEGV, act.0, 0, 8, 0\nbad_load\n" + END + "handler:\nbad_load\nspin\n"
+    guest = SignalGuest(arch, text)
     guest.action(0, "handler")
     outcome = run(guest.kernel, STEPS)
     assert outcome.kind == "stop"
@@ -128,10 +129,8 @@ def test_a_fault_whose_signal_is_blocked_kills(arch: str) -> None:
 
 @each
 def test_a_fault_of_the_stack_is_handled_on_the_alternate_one(arch: str) -> None:
-    guest = SignalGuest(
-        arch, "sys nr.sigaltstack, alt, 0, 0, 0, 0\nsys nr.rt_sigaction, SIGSEGV, act.0, 0, 8, 0\nbad_load\nspin\nhandler:\n"
-        + END,
-    )
+    text = "sys nr.sigaltstack, alt, 0, 0, 0, 0\nsys nr.rt_sigaction, SIGSEGV, act.0, 0, 8, 0\nbad_load\nspin\n"
+    guest = SignalGuest(arch, text + "handler:\n" + END)
     guest.action(0, "handler", Act.ONSTACK)
     guest.process.set_role("sp", guest.names["nowhere"] + 64)
     finished(guest)
