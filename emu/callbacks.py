@@ -25,11 +25,10 @@ ENTRY = struct.Struct("<QQQII")  # an access: step, address, value, size, whethe
 _ALL = (1 << 64) - 1
 HEADROOM = 1024 * ENTRY.size  # more than one instruction can touch
 
-# Through PyDLL a call keeps the interpreter lock, which halves the price of every Python callback.
+# Through PyDLL a call keeps the interpreter lock, which halves the price of every Python callback. Without argument
+# types a call that is given ctypes' own objects takes less than half the time.
 _lib = ctypes.PyDLL(uclib._name)
 read_batch, _stop = _lib.uc_reg_read_batch, _lib.uc_emu_stop
-read_batch.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
-_stop.argtypes = (ctypes.c_void_p,)
 _STEP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p)
 _ACCESS = ctypes.CFUNCTYPE(
     None, ctypes.c_void_p, ctypes.c_int, ctypes.c_uint64, ctypes.c_int, ctypes.c_int64, ctypes.c_void_p
@@ -39,8 +38,8 @@ _ACCESS = ctypes.CFUNCTYPE(
 class Layout:
     """What a row holds, in the order of ``columns``: registers, ``step``, ``g``, ``guard``.
 
-    ``pc``: the name of the register that the engine announces, which need not be read. ``ids``: the engine's numbers
-    of the registers. ``g_register``: the register that holds g, if one does.
+    ``pc``: the name of the register that the engine announces: of the ``full_count`` registers in ``ids`` the first
+    ``count`` must be read. ``g_register``: the register that holds g, if one does.
     """
 
     def __init__(self, columns: Sequence[str], pc: str, ids: dict[str, int], g_register: str | None) -> None:
@@ -55,11 +54,14 @@ class Layout:
         if self.guarded and g_register:
             wanted.append((ids[g_register], self.g_at))
         self.count = len(wanted)
+        if pc in at:  # last, for those who leave it out
+            wanted.append((ids[pc], self.pc_at))
+        self.full_count = len(wanted)
         self.values = (ctypes.c_uint64 * (spare + 2))()
         first = ctypes.addressof(self.values)
         self.row = (ctypes.c_uint64 * spare).from_buffer(self.values)
-        self.ids = (ctypes.c_int * self.count)(*(number for number, _ in wanted))
-        self.pointers = (ctypes.c_void_p * self.count)(*(first + 8 * number for _, number in wanted))
+        self.ids = (ctypes.c_int * len(wanted))(*(number for number, _ in wanted))
+        self.pointers = (ctypes.c_void_p * len(wanted))(*(first + 8 * number for _, number in wanted))
 
 
 class State(ctypes.Structure):
@@ -129,7 +131,8 @@ class Callbacks:
 
     def lay_out(self, layout: Layout) -> None:
         """Let rows be of this layout from now on."""
-        self.width, self._count, self._layout = layout.width, layout.count, layout
+        self.width, self._layout = layout.width, layout
+        self._count = layout.full_count if layout.count else 0
         self._ids, self._pointers = layout.ids, layout.pointers
         self._values, self._row, self._pc_at, self._step_at = layout.values, layout.row, layout.pc_at, layout.step_at
         self._extra = layout.guarded or layout.step_at < len(layout.row)
@@ -157,8 +160,9 @@ class Callbacks:
         if not self.width:
             return
         if self._count:
-            read_batch(self._handle, self._ids, self._pointers, self._count)
-        self._values[self._pc_at] = address
+            read_batch(self._handle, self._ids, self._pointers, self._count)  # PC too: cheaper than to store it
+        else:
+            self._values[self._pc_at] = address
         if self._extra:
             self._add_extra(steps)
         used = self.rows_used
