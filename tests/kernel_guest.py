@@ -232,7 +232,7 @@ def _names(arch: Arch, heap: Region, stack: Region) -> dict[str, int]:
 
 _USED = (
     "write", "getpid", "gettid", "getppid", "fork", "vfork", "clone", "execve", "exit", "exit_group", "wait4", "futex",
-    "read", "close", "pipe", "pipe2", "dup2", "dup3",
+    "read", "close", "pipe", "pipe2", "dup2", "dup3", "waitid",
 )
 
 
