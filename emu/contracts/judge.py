@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from arch.model import Arch
 from asm.program import Program
@@ -12,7 +12,9 @@ from emu.contracts.effect import Effect, Entry, Moment, Place
 from emu.machine import Stop
 from emu.process import Process
 from emu.recorder import Access
-from emu.runtime.world import World
+
+if TYPE_CHECKING:
+    from emu.runtime.world import World
 
 STEPS = 200  # budget of a routine alone, in instructions
 
