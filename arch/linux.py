@@ -167,6 +167,7 @@ NUMBERS: Mapping[str, tuple[int | None, int | None, int | None]] = {
     "sched_getaffinity": (242, 204, 242),
     "getrandom": (355, 318, 384),
     "pidfd_open": (434, 434, 434),
+    "pidfd_send_signal": (424, 424, 424),
 }
 
 _NAMES = {

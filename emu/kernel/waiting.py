@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 
 from arch.files import O_NONBLOCK, O_RDWR
 from arch.linux import SIGCHLD, Errno
-from arch.signals import Code
+from arch.signals import LAST, Code
 from arch.structs import RUSAGE, SIGINFO_CHILD
-from emu.kernel import memory
+from emu.kernel import memory, sigcalls
 from emu.kernel.descriptors import of
 from emu.kernel.errors import Refused
 from emu.kernel.files import READABLE, Stream
@@ -57,6 +57,16 @@ def pidfd_open(thread: Thread, pid: int, flags: int) -> int:
         known = any(other.tid == c_int(pid) for other in kernel.threads)
         raise Refused(Errno.EINVAL if known else Errno.ESRCH)
     return thread.task.files.open(PidFd(kernel.tasks[c_int(pid)], flags), close_on_exec=True)
+
+
+def pidfd_send_signal(thread: Thread, descriptor: int, signal: int, _info: int, flags: int) -> int:
+    """As kill does; what else the caller wants to tell of the signal is not taken."""
+    task = task_of(thread, descriptor)
+    if flags or not 0 <= c_int(signal) <= LAST:
+        raise Refused(Errno.EINVAL)
+    if thread.kernel.tasks.get(task.pid) is not task:
+        raise Refused(Errno.ESRCH)
+    return sigcalls.send(thread, task, c_int(signal))
 
 
 def _candidates(thread: Thread, wanted: Wanted, options: int) -> list[Task]:
@@ -167,4 +177,6 @@ def _info(thread: Thread, child: Task) -> bytes:
     )
 
 
-CALLS: Mapping[str, Callable[..., int | None]] = {"wait4": wait4, "waitid": waitid, "pidfd_open": pidfd_open}
+CALLS: Mapping[str, Callable[..., int | None]] = {
+    "wait4": wait4, "waitid": waitid, "pidfd_open": pidfd_open, "pidfd_send_signal": pidfd_send_signal,
+}

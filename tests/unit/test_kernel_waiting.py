@@ -116,6 +116,19 @@ def test_a_descriptor_of_a_process_polls_as_readable_at_its_end(arch: str) -> No
 
 
 @each
+def test_a_signal_by_descriptor(arch: str) -> None:
+    desk = Desk(arch)
+    one = child(desk)
+    pidfd, own = desk.done("pidfd_open", one.pid, 0), desk.done("pidfd_open", desk.task.pid, 0)
+    asked = {(own, 0, 0): 0, (pidfd, 99, 0): -Errno.EINVAL, (pidfd, 9, 1): -Errno.EINVAL, (0, 9, 0): -Errno.EBADF}
+    assert {key: desk.call("pidfd_send_signal", key[0], key[1], 0, key[2]) for key in asked} == asked
+    assert desk.call("pidfd_send_signal", pidfd, 9, 0, 0) == 0
+    assert one.task.status == 9
+    assert desk.call("wait4", -1, 0, 0, 0) == one.pid
+    assert desk.call("pidfd_send_signal", pidfd, 0, 0, 0) == -Errno.ESRCH
+
+
+@each
 def test_groups_and_sessions(arch: str) -> None:
     desk = Desk(arch)
     own, one, two = desk.task.pid, child(desk), child(desk)
