@@ -24,12 +24,13 @@ typedef struct {
     uint64_t pc_at, step_at, g_at, guard_at;
     uint64_t g_word, guard_offset, guarded, word;
     uint64_t memory, g_last, guard_last;
-    uint64_t read_batch, stop;
+    uint64_t read_batch, read_one, stop;
 } state;
 
 #define AT(type, number) ((type)(uintptr_t)(number))
 
 typedef int (*read_batch)(void *engine, const int *ids, void **values, int count);
+typedef int (*read_one)(void *engine, int id, void *value);
 typedef int (*stop)(void *engine);
 
 enum { WRITE = 17 }; /* UC_MEM_WRITE */
@@ -57,7 +58,9 @@ static void on_step(void *engine, uint64_t address, uint32_t size, void *data)
     if (!s->width)
         return;
     uint64_t *values = AT(uint64_t *, s->values);
-    if (s->count)
+    if (s->count == 1)
+        AT(read_one, s->read_one)(engine, *AT(const int *, s->ids), *AT(void **, s->pointers));
+    else if (s->count)
         AT(read_batch, s->read_batch)(engine, AT(const int *, s->ids), AT(void **, s->pointers), (int)s->count);
     values[s->pc_at] = address;
     values[s->step_at] = step;
@@ -68,8 +71,14 @@ static void on_step(void *engine, uint64_t address, uint32_t size, void *data)
         uint64_t g = values[s->g_at];
         values[s->guard_at] = g ? hostmap_word(memory, g + s->guard_offset, s->word, &s->guard_last) : 0;
     }
-    memcpy(AT(char *, s->rows) + s->rows_used, values, s->width);
+    uint64_t *row = AT(uint64_t *, s->rows + s->rows_used);
     s->rows_used += s->width;
+    if (s->width > 32) {
+        memcpy(row, values, s->width);
+        return;
+    }
+    for (uint64_t *end = row + s->width / 8; row < end;) /* for few words a call costs more than the copy */
+        *row++ = *values++;
 }
 
 static void on_access(void *engine, int kind, uint64_t address, int size, int64_t value, void *data)

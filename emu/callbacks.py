@@ -79,7 +79,7 @@ class State(ctypes.Structure):
         for name in (
             "steps limit rows rows_used width accesses accesses_used accesses_most accesses_room lost "
             "reads writes inside ranges range_count range_last ids pointers count values "
-            "pc_at step_at g_at guard_at g_word guard_offset guarded word memory g_last guard_last read_batch stop"
+            "pc_at step_at g_at guard_at g_word guard_offset guarded word memory g_last guard_last read_batch read_one stop"
         ).split()
     )
 
@@ -89,7 +89,9 @@ class State(ctypes.Structure):
         if ctypes.sizeof(self) != native.SIZE:
             raise RuntimeError("emu._recorder was built from another version: install stackcarry again")
         self.memory, self.word, self.inside = memory.address, word, 1
-        self.read_batch, self.stop = (ctypes.cast(function, ctypes.c_void_p).value for function in (read_batch, _stop))
+        self.read_batch, self.read_one, self.stop = (
+            ctypes.cast(function, ctypes.c_void_p).value for function in (read_batch, _lib.uc_reg_read, _stop)
+        )
         return ctypes.c_void_p(native.STEP), ctypes.c_void_p(native.ACCESS), ctypes.addressof(self)
 
     def lay_out(self, layout: Layout) -> None:
