@@ -75,8 +75,9 @@ class Recorder:
 
     ``rows_wanted`` adds rows of `columns`, ``reads_wanted`` reads; ``writes_wanted`` is on. ``sink``: is given what
     the rings hold whenever they are emptied, as (step of the first row, rows, accesses), views that are valid during
-    the call; without one all is kept here. Accesses are records of (step, address, value: 8 bytes each; size, whether
-    it is a write: 4 bytes each). Not ``hooked`` it only reads `current`.
+    the call; without one all is kept here, and with ``keeps_accesses`` the accesses are in any case. Accesses are
+    records of (step, address, value: 8 bytes each; size, whether it is a write: 4 bytes each). Not ``hooked`` it only
+    reads `current`.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Recorder:
         self._ready = False
         self.reads_wanted, self.writes_wanted = False, True
         self.sink: Sink | None = None
+        self.keeps_accesses = False
         self._ranges: list[tuple[int, int]] = []
         self._rows, self._entries, self._accesses, self._decoded = _Store(), _Store(), list[Access](), 0
         self._first = 0
@@ -262,6 +264,7 @@ class Recorder:
             self.sink(self._first, *views)
         else:
             self._rows.add(views[0])
+        if self.sink is None or self.keeps_accesses:
             self._entries.add(views[1])
 
     # what was recorded

@@ -50,7 +50,7 @@ def _cases() -> list[str]:
     return cases.names()
 
 
-def _remember() -> None:
+def remember() -> None:
     """What was assembled once need not be assembled by the next command."""
     from asm import encodings
 
@@ -59,7 +59,7 @@ def _remember() -> None:
 
 def begin() -> None:
     """What every command does that runs code of our own sources or of a binary."""
-    _remember()
+    remember()
     end_with_reader()
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from emu.trace.model import Recording
 
 _EXIT = {"ended": HOLDS, "failed": FAILED, "fault": FAULTED, "budget": BUDGET, "interrupted": INTERRUPTED}
+_LAST = 20  # steps that are shown of a run that was interrupted; a file keeps them all
 
 
 @click.command()
@@ -69,7 +70,8 @@ def trace(
     target, name = traced(routine, arch, era, file)
     run = freerun.trace(target, name, scene, steps, to_file(output) if output else None, ("trace", routine))
     if run.recording is not None:
-        _show(run.recording, as_json, colour)
+        interrupted = run.outcome == "interrupted"
+        _show(run.recording, as_json, colour, max(0, run.recording.steps - _LAST) if interrupted else 0)
     sys.exit(_EXIT[run.outcome])
 
 
@@ -94,11 +96,11 @@ def view(file: str, as_json: bool, colour: bool | None) -> None:
             sys.exit(BAD_INPUT)
 
 
-def _show(recording: Recording, as_json: bool, colour: bool | None) -> None:
+def _show(recording: Recording, as_json: bool, colour: bool | None, first: int = 0) -> None:
     from emu.views.steps import json_lines, print_steps
 
     if as_json:
-        for line in json_lines(recording):
+        for line in json_lines(recording, first):
             click.echo(line)
     else:
-        print_steps(recording, colour)
+        print_steps(recording, colour, first)

@@ -77,8 +77,11 @@ class Tracer:
         for address, data in known_memory(world):
             self._sink.add_memory(-1, address, data)
         self._recorder.clear()
+        self._recorder.sink, self._recorder.keeps_accesses = self._took, True  # contracts look at the writes
         self._recorder.rows_wanted = self._recorder.reads_wanted = True
-        self._rows = self._accesses = self.pc = 0
+        self._stopped_after = -1
+        self.pc, self._columns = 0, len(world.arch.registers)
+        self._pc_column = world.arch.registers.index(world.arch.roles["pc"])
         world.process.told = self._written
 
     def _code(self, address: int, size: int) -> bytes:
@@ -91,22 +94,20 @@ class Tracer:
         """Python wrote into memory between two steps."""
         self._sink.add_memory(self._recorder.steps - 1, address, data)
 
-    def _take(self) -> None:
-        """Hand over what was recorded since the last time."""
-        recorder = self._recorder
-        rows, accesses = recorder.rows, recorder.access_block
-        if len(rows) > self._rows:
-            self.pc = rows[-1][self._world.arch.registers.index(self._world.arch.roles["pc"])]
-            self._sink.add_rows(self._rows, 0, rows.block[self._rows * rows.width :].cast("B"))
-        self._sink.add_accesses(accesses[self._accesses :])
-        self._rows, self._accesses = len(rows), len(accesses)
+    def _took(self, first: int, rows: memoryview, accesses: memoryview) -> None:
+        """What was recorded since the last time, from the recorder's rings."""
+        if rows:
+            self.pc = rows.cast("Q")[self._pc_column - self._columns]
+            self._sink.add_rows(first, 0, rows)
+        self._sink.add_accesses(accesses)
 
     def stopped(self, stop: Stop, name: str) -> None:
         """Note what the run stopped for, before Python changes anything: shown with the last step before it."""
-        self._take()
+        self._recorder.drain()
         registers, step = self._world.process.machine.registers(), self._recorder.steps - 1
         if step < 0:
             return
+        self._stopped_after = step
         self._sink.add_cut(step, list(registers.values()))
         kind, data = self._event(stop, name, registers)
         self._sink.add_event(step, kind, 0, data)
@@ -126,8 +127,10 @@ class Tracer:
 
     def end(self, scene: str, outcome: str, end: str, checks: Iterable[Check] = ()) -> None:
         """The run is over: its verdicts, and how it ended. Nothing more is recorded in this world."""
-        self._take()
+        self._recorder.drain()
         steps = self._recorder.steps
+        if self._stopped_after < steps - 1:  # interrupted
+            self._sink.add_cut(steps - 1, list(self._world.process.machine.registers().values()))
         for check in checks:
             self._sink.add_event(steps - 1, "check", 0, {
                 "name": check.name, "ok": check.ok, "expected": check.expected, "found": check.found,
@@ -136,8 +139,8 @@ class Tracer:
         data = {"scene": scene, "outcome": outcome, "end": end, "steps": steps}
         self._sink.add_event(steps - 1, "end", 0, data)
         self._sink.close(steps)
-        self._recorder.rows_wanted = self._recorder.reads_wanted = False
-        self._world.process.told = None
+        self._recorder.rows_wanted = self._recorder.reads_wanted = self._recorder.keeps_accesses = False
+        self._recorder.sink = self._world.process.told = None
 
 
 def known_memory(world: World) -> Iterator[tuple[int, bytes]]:

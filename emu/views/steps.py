@@ -39,18 +39,18 @@ def _access(header: Header, address: int, value: int, write: bool) -> str:
     return f"[{header.names.describe(address)}]={value:#x}" if write else f"[{header.names.describe(address)}]"
 
 
-def print_steps(recording: Recording, colour: bool | None) -> None:
-    """A line a step, then how the run ended."""
+def print_steps(recording: Recording, colour: bool | None, first: int = 0) -> None:
+    """A line a step, from ``first`` on, then how the run ended."""
     out = console(colour)
-    for step in steps(recording):
+    for step in steps(recording, first):
         out.print(step_line(recording.header, step), soft_wrap=True)
     for event in ending(recording):
         out.print(f"{event.data['scene']}: {event.data['end']}", style="bold", markup=False)
 
 
-def json_lines(recording: Recording) -> Iterator[str]:
+def json_lines(recording: Recording, first: int = 0) -> Iterator[str]:
     """One object a step, then how it ended; words as hex strings, sizes and depths in bytes as numbers."""
-    for step in steps(recording):
+    for step in steps(recording, first):
         yield json.dumps(_record(recording.header, step), ensure_ascii=False)
     for event in ending(recording):
         yield json.dumps({"kind": "end", **event.data})

@@ -8,12 +8,13 @@ import pytest
 from runner import Ran, Run
 
 from emu import cli
+from emu.commands import common
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Call `stackcarry` with these words; a traceback would be an exception here, and fail the test."""
-    monkeypatch.setattr(cli, "_remember", lambda: None)  # other tests of this process are to assemble anew
+    monkeypatch.setattr(common, "remember", lambda: None)  # other tests of this process are to assemble anew
 
     def call(*words: str) -> Ran:
         monkeypatch.setattr(sys, "argv", ["stackcarry", *words])

@@ -15,7 +15,7 @@ from elftools.elf.elffile import ELFFile
 from emu import freerun
 from emu import target as targets
 from emu.target import Target
-from emu.trace.tracer import Step
+from emu.trace.steps import Step
 
 
 def _moves_to_another_stack(step: Step) -> bool:
