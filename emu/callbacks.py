@@ -79,7 +79,8 @@ class State(ctypes.Structure):
         for name in (
             "steps limit rows rows_used width accesses accesses_used accesses_most accesses_room lost "
             "reads writes inside ranges range_count range_last ids pointers count values "
-            "pc_at step_at g_at guard_at g_word guard_offset guarded word memory g_last guard_last read_batch read_one stop"
+            "pc_at step_at g_at guard_at g_word guard_offset guarded word memory g_last guard_last "
+            "read_batch read_one stop"
         ).split()
     )
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 def names(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The names in a wheel built from a copy of the tree."""
     place = tmp_path_factory.mktemp("wheel")
-    unwanted = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__")
+    unwanted = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__", "*.so")
     tree = shutil.copytree(ROOT, place / "tree", ignore=unwanted)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-deps"]
     subprocess.run([*pip, "--wheel-dir", str(place), str(tree)], check=True)
@@ -35,6 +35,10 @@ def test_assembly_sources_come_along(names: list[str]) -> None:
     sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "asm").rglob("*.s")}
     assert len(sources) >= 12
     assert sources <= set(names)
+
+
+def test_native_recorder_is_built(names: list[str]) -> None:
+    assert [name for name in names if name.startswith("emu/_recorder.") and name.endswith((".so", ".pyd"))]
 
 
 def test_types_and_licence_come_along(names: list[str]) -> None:
