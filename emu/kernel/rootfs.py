@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -54,6 +55,13 @@ def furnish(kernel: Kernel) -> Tree:
     tree.install("/dev/fd", Link(tree, "/proc/self/fd"))
     _proc(tree)
     return tree
+
+
+def place(task: Task, path: str, data: bytes) -> None:
+    """Put the program that a process runs where its own path leads from the root, as /proc/self/exe will say."""
+    tree = task.kernel.tree
+    task.executable = "/" + posixpath.normpath("/" + path.replace("\\", "/")).lstrip("/")
+    tree.install(task.executable, Regular(tree, 0o755, data))
 
 
 def _proc(tree: Tree) -> None:

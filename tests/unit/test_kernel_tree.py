@@ -30,6 +30,7 @@ from arch.files import (
 from arch.linux import Errno
 from arch.structs import DIRENT, STAT, STATX, TIMESPEC, TIMESPEC64
 from emu.kernel.clock import EPOCH, SECOND
+from emu.kernel.rootfs import place
 
 
 def stat(desk: Desk, path: str, flags: int = 0) -> dict[str, int]:
@@ -319,6 +320,20 @@ def test_what_is_there_from_the_start(arch: str) -> None:
     assert names(desk, "/proc/self/fd")[2:] == ["0", "1", "2", str(full), str(null), str(null + 1)]
     desk.write_file("/dev/stdout", b"out", O_WRONLY)
     assert bytes(desk.kernel.output[1]) == b"out"
+
+
+@each
+@pytest.mark.parametrize(
+    ("path", "at"),
+    [("prog", "/prog"), ("./a/prog", "/a/prog"), ("../../prog", "/prog"), ("//b/prog", "/b/prog"),
+     ("c\\prog", "/c/prog")],
+)
+def test_a_program_is_where_its_path_leads(arch: str, path: str, at: str) -> None:
+    desk = Desk(arch)
+    place(desk.task, path, b"code")
+    assert desk.read_file("/proc/self/exe") == desk.read_file(at) == b"code"
+    assert desk.task.executable == at
+    assert desk.kernel.tree.used == 0
 
 
 @each
