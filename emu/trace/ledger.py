@@ -43,7 +43,8 @@ class Account:
     """Entries as arrays, one item a row. ``stack``, ``g``: numbers in ``stacks``, ``gs``; -1 for none.
 
     ``running``: the address that stands for g. ``guard``: `NORMAL`, `OTHER`, `UNKNOWN`, or the number of a special
-    value after them; ``word``: the guard word.
+    value after them; ``word``: the guard word; ``normal``: what it is when nothing special is stored in it (0: there
+    is none).
     """
 
     steps: Numbers
@@ -54,6 +55,7 @@ class Account:
     running: Numbers
     guard: Places
     word: Numbers
+    normal: Numbers
     low: Flags
     switching: Flags
     stacks: Sequence[Stack]
@@ -229,7 +231,7 @@ class Ledger:
         own[own] = stacks.owner[stack[own]] == g_value[own]
         normal = np.where(own, stacks.guard[stack] if stacks.all else 0, stacks.normal[g])
         return Account(
-            steps=steps, threads=threads, sp=found.sp, stack=stack, g=g, running=g_value, word=word,
+            steps=steps, threads=threads, sp=found.sp, stack=stack, g=g, running=g_value, word=word, normal=normal,
             guard=self._state(word, known, g, normal), low=own & (found.sp < normal), switching=~own,
             stacks=stacks.all, gs=stacks.gs, states=self._states, names=dict(self._standing.threads),
         )
