@@ -127,7 +127,7 @@ class SignalGuest(Guest):
 
     Its text may also use ``act.0`` to ``act.7`` (see `action`), ``set.0`` to ``set.7`` (see `mask`), ``old`` (room for
     an action), ``SIGUSR1`` and so on, ``uc.REGISTER`` (its offset in the ucontext) and ``alt`` (a struct of sigaltstack
-    for ``alt.start``, 8192 bytes).
+    for ``alt.start``, 8192 bytes); ``room`` is an address without memory.
     """
 
     def __init__(self, arch_name: str, text: str) -> None:
@@ -177,7 +177,7 @@ def _extra(arch_name: str) -> dict[str, int]:
         **{f"set.{index}": heap + 0x400 + index * _ROOM for index in range(8)},
         **{signal.name: int(signal) for signal in Signal},
         **{f"uc.{register}": offset - frame.context for register, offset in frame.registers.items()},
-        "old": heap + 0x500, "alt": heap + 0x540, "alt.start": 0x6000_0000,
+        "old": heap + 0x500, "alt": heap + 0x540, "alt.start": 0x6000_0000, "room": 0x6100_0000,
     }  # fmt: skip
 
 

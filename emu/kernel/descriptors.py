@@ -111,15 +111,18 @@ def _all(thread: Thread, descriptor: int, data: bytes) -> int | None:
 
     if not data:
         return stream.write(data)
-    return _wait(thread, f"room in descriptor {c_int(descriptor)}", stream, until)
+    return _wait(thread, f"room in descriptor {c_int(descriptor)}", stream, until, lambda: len(data) - len(left))
 
 
-def _wait(thread: Thread, waits_for: str, stream: Stream, until: Callable[[], int | None]) -> int | None:
+def _wait(
+    thread: Thread, waits_for: str, stream: Stream, until: Callable[[], int | None],
+    part: Callable[[], int] | None = None,
+) -> int | None:
     result = until()
     if result is None:
         if not stream.waits:
             raise Refused(Errno.EAGAIN)
-        thread.block(waits_for, until)
+        thread.block(waits_for, until, part=part)
     return result
 
 

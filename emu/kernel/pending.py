@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from arch.model import Arch
-from arch.signals import REAL_TIME, SIG_DFL, SIGNALS, SYNCHRONOUS, Act, Code, Stack, bit
+from arch.signals import REAL_TIME, SIG_DFL, SIG_IGN, SIGNALS, SYNCHRONOUS, Act, Code, Stack, bit
 
 if TYPE_CHECKING:
     from emu.kernel.timers import Alarm
@@ -131,7 +131,12 @@ class TaskSignals:
         return TaskSignals(self.actions if share else dict(self.actions))
 
     def executed(self) -> None:
-        """execve: what was handled is not any more, what was ignored still is; the table is its own from here on."""
+        """execve: what was handled is not any more, what was ignored still is; the table is its own from here on.
+
+        Of the timers those of setitimer go on.
+        """
         self.actions = {
-            signal: Action(action.handler) for signal, action in self.actions.items() if action.handler in (0, 1)
+            signal: Action(SIG_IGN) for signal, action in self.actions.items() if action.handler == SIG_IGN
         }
+        for number in [number for number in self.timers if number >= 0]:
+            self.timers.pop(number).set(None, 0)

@@ -23,7 +23,7 @@ from arch.signals import (
 from emu.kernel import frames, memory, signals
 from emu.kernel.errors import Refused
 from emu.kernel.memory import c_int
-from emu.kernel.pending import Action, AltStack, Info
+from emu.kernel.pending import Action, AltStack
 from emu.kernel.table import Task, Thread
 from emu.kernel.waits import read_time
 
@@ -164,10 +164,10 @@ def _is_meant(sender: Task, task: Task, wanted: int) -> bool:
     return task.group == (sender.group if not wanted else -wanted)
 
 
-def send(thread: Thread, task: Task, signal: int, info: Info | None = None) -> int:
+def send(thread: Thread, task: Task, signal: int) -> int:
     """What kill and pidfd_send_signal do to a process; signal 0 does nothing."""
     if signal:
-        signals.send_task(task, info or signals.sent_by(thread, signal))
+        signals.send_task(task, signals.sent_by(thread, signal))
     return 0
 
 

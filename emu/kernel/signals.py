@@ -98,8 +98,9 @@ def blocks(thread: Thread, signal: int) -> bool:
 
 
 def _receiver(task: Task, signal: int) -> Thread | None:
-    """The first thread that takes a signal sent to its process."""
-    return next((thread for thread in _alive(task) if not blocks(thread, signal) and not _deaf(thread)), None)
+    """The first thread that takes a signal sent to its process. A fatal one reaches those too that are deaf."""
+    fatal = _fatal(task.signals.action(signal), signal)
+    return next((t for t in _alive(task) if not blocks(t, signal) and (fatal or not _deaf(t))), None)
 
 
 def _deaf(thread: Thread) -> bool:
@@ -129,7 +130,10 @@ def _reached(thread: Thread, info: Info) -> None:
         thread.kernel.end_task(thread.task, info.signal)
     elif thread.state == "blocked" and not _deaf(thread):
         thread.kernel.ask(thread)
-        if thread.state == "blocked":
+        if thread.state == "blocked" and thread.part is not None and (done := thread.part()):
+            thread.answer = done
+            thread.go_on()
+        elif thread.state == "blocked":
             fails = thread.deadline is not None or thread.call in _NEVER_RESTARTED
             thread.unfinished = "fails" if fails else "again"
             thread.go_on()
@@ -313,5 +317,10 @@ def child_ended(task: Task) -> None:
 
 
 def broken_pipe(thread: Thread) -> None:
-    """``thread`` has written to where nobody reads."""
-    send_thread(thread, sent_by(thread, Signal.SIGPIPE))
+    """``thread`` has written to where nobody reads; its call ends with that, so there is no wait to end."""
+    info, action = sent_by(thread, Signal.SIGPIPE), thread.task.signals.action(Signal.SIGPIPE)
+    if not _wanted(thread.task, info, blocks(thread, info.signal)):
+        return
+    thread.signals.pending.add(info)
+    if _fatal(action, info.signal) and not blocks(thread, info.signal):
+        thread.kernel.end_task(thread.task, info.signal)

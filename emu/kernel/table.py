@@ -91,6 +91,7 @@ class Thread:
     until: Callable[[], int | None] | None = None
     deadline: int | None = None
     undo: Callable[[], None] | None = None
+    part: Callable[[], int] | None = None
     ran: int = 0  # nanoseconds of virtual time that it was on the CPU
     tls: int = 0  # where its TLS segment begins, once it has said so
     mask: int = 0  # the signals that it blocks
@@ -115,18 +116,20 @@ class Thread:
 
     def block(
         self, waits_for: str, until: Callable[[], int | None], deadline: int | None = None,
-        undo: Callable[[], None] | None = None,
+        undo: Callable[[], None] | None = None, part: Callable[[], int] | None = None,
     ) -> None:
         """Suspend the thread in its call until ``until`` returns the call's result.
 
         It is asked before a thread is chosen to run, and may raise `Refused`. ``deadline``: when its answer may change
         by time alone, in nanoseconds of the kernel's clock. ``undo`` is called when the wait is over, however it ended.
+        ``part``: the result if a signal ends the wait, 0 while nothing has been done yet.
         """
         self.state, self.waits_for, self.until = "blocked", waits_for, until
-        self.deadline, self.undo = deadline, undo
+        self.deadline, self.undo, self.part = deadline, undo, part
 
     def go_on(self) -> None:
         """The wait is over."""
         if self.undo is not None:
             self.undo()
         self.state, self.waits_for, self.until, self.deadline, self.undo = "runnable", "", None, None, None
+        self.part = None

@@ -134,10 +134,10 @@ class Loop:
             stop = cpu.go(min(last - cpu.blocks, self._until_timer(thread)))
             if self._happened(thread, stop) or self.over:
                 return cpu.blocks - first, True
+            self._account(thread)
             if thread.yields:
                 thread.yields = False
                 break
-            self._account(thread)
         return max(cpu.blocks - first, 1), False
 
     def _until_timer(self, thread: Thread) -> int:

@@ -302,6 +302,65 @@ def test_a_sleep_is_never_slept_again(arch: str) -> None:
     assert [guest.slot(0), guest.slot(11)] == [-Errno.EINTR, 1]
 
 
+@each
+def test_a_write_that_is_interrupted_half_way_tells_how_far_it_came(arch: str) -> None:
+    """More than the pipe holds is written, and nobody reads: the rest is for the guest to write again."""
+    guest = _guest(arch, CATCH + """
+        sys nr.pipe, slot.8, 0, 0, 0, 0
+        sys nr.fork, 0, 0, 0, 0, 0
+        child other
+        sys nr.write, 4, room, 70000, 0, 0
+        keep slot.0
+        sys nr.exit_group, 0, 0, 0, 0, 0
+    other:
+        wait_a_little
+    """.replace("wait_a_little", "sys nr.getpid, 0, 0, 0, 0, 0\n" * 4) + SEND + END + HANDLER, Act.RESTART)
+    guest.process.machine.map(guest.names["room"], 0x12000)
+    run(guest.kernel, STEPS, turn=3)
+    assert [guest.slot(0), guest.slot(11)] == [65536, 1]
+
+
+@each
+def test_a_write_to_nobody_is_a_signal(arch: str) -> None:
+    """It may come while the write waits: the reader, who is killed, never read."""
+    text = "sys nr.rt_sigaction, SIGPIPE, act.0, 0, 8, 0\n" + """
+        sys nr.pipe, slot.8, 0, 0, 0, 0
+        sys nr.fork, 0, 0, 0, 0, 0
+        child other
+        sys nr.close, 3, 0, 0, 0, 0
+        sys nr.write, 4, room, 65536, 0, 0
+        sys nr.write, 4, room, 1, 0, 0
+        keep slot.0
+    """ + END + """
+    other:
+        wait_a_little
+        sys nr.exit_group, 0, 0, 0, 0, 0
+    """.replace("wait_a_little", "sys nr.getpid, 0, 0, 0, 0, 0\n" * 9) + HANDLER
+    guest = _guest(arch, text)
+    guest.process.machine.map(guest.names["room"], 0x12000)
+    assert run(guest.kernel, STEPS, turn=3) == Outcome("ended", ())
+    assert [guest.slot(0), guest.slot(11)] == [-Errno.EPIPE, 1]
+    deaf = _guest(arch, text.replace("sys nr.rt_sigaction, SIGPIPE, act.0, 0, 8, 0\n", ""))
+    deaf.process.machine.map(deaf.names["room"], 0x12000)
+    assert run(deaf.kernel, STEPS, turn=3) == Outcome("ended", ())
+    assert deaf.kernel.main.task.status == Signal.SIGPIPE
+
+
+@each
+def test_a_parent_that_waits_for_its_vfork_child_can_only_be_killed(arch: str) -> None:
+    text = CATCH + """
+        sys nr.vfork, 0, 0, 0, 0, 0
+        child other
+        keep slot.0
+    """ + END + "other:\nsys nr.kill, 1000, {signal}, 0, 0, 0\npoke slot.1, 1\n" + END + HANDLER
+    guest = _guest(arch, text.format(signal="SIGUSR1"))
+    finished(guest)
+    assert [guest.slot(0), guest.slot(1), guest.slot(11)] == [1001, 1, 1]
+    killed = _guest(arch, text.format(signal="SIGTERM"))
+    assert run(killed.kernel, STEPS) == Outcome("ended", ())
+    assert killed.kernel.main.task.status == Signal.SIGTERM
+
+
 # what signals do to those who do not handle them
 
 
