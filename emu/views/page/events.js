@@ -40,7 +40,7 @@ class Events {
 
   item(event) {
     const sign = event.bad ? "✕" : { switch: "▲", sp: "▲", guard: "◆", gap: "⋯" }[event.kind] ?? "●";
-    return make("li", {}, make("button", { type: "button", "data-row": event.row, class: event.bad ? "bad" : event.kind, onclick: () => this.go(event.row) },
+    return make("li", {}, make("button", { type: "button", "data-row": event.row, class: event.bad ? "bad" : event.kind, onclick: () => this.go(event.row), title: event.text },
       make("span", { class: "number" }, String(this.run.step(event.row))), make("span", { class: "sign", "aria-hidden": "true" }, sign), make("span", {}, event.text)));
   }
 }

@@ -72,7 +72,7 @@ class Run {
   // All events in order of rows: the recorded ones, and what the account says between a row and its end.
   told() {
     const found = this.record.events.filter(shown).map(([row, kind, thread, data]) => ({
-      row: Math.max(row, 0), kind, thread, text: eventText(kind, data, this.gs), bad: kind === "check" && !data.ok,
+      row: Math.max(row, 0), kind, thread, text: eventText(kind, data, this.gs), bad: isBad(kind, data),
     }));
     const { before, then } = this;
     for (let row = 0; row < this.count; row++) {
@@ -93,6 +93,7 @@ class Run {
   }
 }
 
+const isBad = (kind, data) => kind === "check" || ["fault", "trap"].includes(data.why) || ["fault", "failed"].includes(data.outcome);
 const shown = ([, kind, , data]) => !(kind === "stop" && data.shown === false) && !(kind === "check" && data.ok);
 
 // An event's data in words.

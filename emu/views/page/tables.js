@@ -3,13 +3,13 @@
 const BELOW = 2, ABOVE = 64, FEW_FIELDS = 40;
 
 // A row of a table: name, value (with the new one if the step changes it), what it points to.
-function valueRow(run, name, value, later, attributes = {}, note = "") {
+function valueRow(run, name, value, later, attributes = {}, note = "", tail = "") {
   const changed = later !== null && later !== value, text = (v) => (v === null ? "?" : hex(v));
   const shown = changed ? later : value;
   return make("tr", { ...attributes, class: [attributes.class, changed && "changed"].filter(Boolean).join(" ") || null },
     make("th", { scope: "row" }, name, changed && make("b", { title: "changed by this step" }, "*")),
     make("td", { class: "value" }, changed && make("s", {}, text(value)), changed && " ", make("span", {}, text(shown))),
-    make("td", { class: "means" }, note && make("span", { class: "note" }, note), shown === null ? "" : pointed(run, shown)));
+    make("td", { class: "means" }, note && make("span", { class: "note" }, note), shown === null ? "" : pointed(run, shown), tail && make("span", { class: "tail" }, tail)));
 }
 
 function flagNames(run, value) {
@@ -26,7 +26,8 @@ function showRegisters(run, row, table) {
   }));
 }
 
-// Why a word of a stack holds what it holds: what the run wrote there, or how the routine was entered.
+// Why a word of a stack holds what it holds: what the run wrote there (@ the step), or how the routine was entered.
+// `why` gives a title, and after it the step that wrote.
 class Frames {
   constructor(run) {
     this.run = run;
@@ -55,14 +56,14 @@ class Frames {
 
   why(at, row, entry) {
     const { run } = this, write = run.memory.written(at, row + 1);
-    if (write) return this.writer(write) + ` (step ${run.step(write.row)})`;
-    if (entry === null || run.before.stack[entry] !== run.before.stack[row]) return "";
+    if (write) return [this.writer(write), `@${run.step(write.row)}`];
+    if (entry === null || run.before.stack[entry] !== run.before.stack[row]) return [];
     const offset = at - run.rows[run.sp].number(entry), { header, word } = run;
-    if (header.returnOnStack && offset === 0) return "return PC";
+    if (header.returnOnStack && offset === 0) return ["return PC"];
     const number = (offset - header.firstArgument) / word;
-    if (!Number.isInteger(number) || number < 0) return "";
-    for (const n of run.memory.touching(at, word, row)) if (run.memory.rows[n] - 1 >= entry) return `at argument ${number}`;
-    return "";
+    if (!Number.isInteger(number) || number < 0) return [];
+    for (const n of run.memory.touching(at, word, row)) if (run.memory.rows[n] - 1 >= entry) return [`at argument ${number}`];
+    return [];
   }
 
   // What a write stored: the return PC of a call, or a register that has a role.
@@ -72,7 +73,7 @@ class Frames {
     if (write.row < 0) return "";
     const [at, bytes] = run.line(write.row);
     if (write.value === BigInt(at + bytes.length / 2)) return "return PC";
-    const titles = { link: "return PC", ctxt: "saved ctxt", fp: "saved frame pointer", flags: "saved flags", g: "g" };
+    const titles = { link: "return PC", ctxt: "saved ctxt", fp: "saved fp", flags: "saved flags", g: "g" };
     for (const [role, title] of Object.entries(titles)) {
       const column = run.role(role);
       if (column >= 0 && run.value(column, write.row) === write.value) return `${title} (${run.columns[column]})`;
@@ -101,7 +102,7 @@ class Frames {
         continue;
       }
       close(at);
-      rows.push(valueRow(run, name(at), value, later, { class: at === base ? "here" : null, title: hex(at) }, this.why(at, row, entry)));
+      rows.push(valueRow(run, name(at), value, later, { class: at === base ? "here" : null, title: hex(at) }, ...this.why(at, row, entry)));
     }
     close(high);
     return table.replaceChildren(...rows);
@@ -120,7 +121,8 @@ function fieldsOf(run) {
     const aligned = Math.floor(at / word) * word;
     if (names.struct(aligned) || names.exact.has(aligned)) found.set(aligned, "");
   }
-  return [...found.keys()].sort((a, b) => a - b).slice(0, FEW_FIELDS * 4);
+  const known = (at) => memory.at(at, 0) !== null || memory.at(at, run.count) !== null;
+  return [...found.keys()].filter(known).sort((a, b) => a - b).slice(0, FEW_FIELDS * 4);
 }
 
 function showFields(run, fields, row, table) {
