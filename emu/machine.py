@@ -302,9 +302,8 @@ def _engine(arch: Arch) -> tuple[unicorn.Uc, Any, str]:
 
 
 # Through PyDLL a call keeps the interpreter lock, which halves the price of every hook; and the binding's own
-# functions for single registers cost several times what the engine takes.
+# functions for single registers cost several times what the engine takes, as do argument types for ctypes' own objects.
 _engine_calls = ctypes.PyDLL(uclib._name)
 _start = _engine_calls.uc_emu_start
 _start.argtypes = (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_size_t)
 _reg_read, _reg_write = _engine_calls.uc_reg_read, _engine_calls.uc_reg_write
-_reg_read.argtypes = _reg_write.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)

@@ -2,7 +2,7 @@
 
 Run it from the project's folder: ``python tests/benchmarks/bench_recorder.py [ROUNDS]``. It needs gcc; qemu-user and
 gdb are measured where they are installed. CPU time counts, except where two processes work in turns (gdb: the clock).
-Exit code 1 if a target is missed.
+Exit code 1 if a target is missed on an arch, where the two programs count alike (the geometric mean of their ratios).
 """
 
 from __future__ import annotations
@@ -236,12 +236,14 @@ def main(words: Sequence[str]) -> int:
     print("\n".join(table(found)))
     print("\n| ratio | target | " + " | ".join(f"{arch} {what}" for arch, what in CELLS) + " |")
     print("|---|--:|" + "--:|" * len(CELLS))
-    missed = 0
+    missed = []
     for one, other, least in TARGETS:
         values = ratios(found, one, other)
-        missed += sum(value < least for value in values)
         print(f"| {one} : {other} | {least} | " + " | ".join(f"{value:.3g}" for value in values) + " |")
-    print(f"\n{missed} of {len(TARGETS) * len(CELLS)} below the target" if missed else "\nall targets are reached")
+        for arch, loop, fib in zip(arches.ARCHES, values[::2], values[1::2], strict=True):
+            if (mean := (loop * fib) ** 0.5) < least:
+                missed.append(f"{one} : {other} is {mean:.3g} on {arch}")
+    print("\n" + "\n".join(missed or ["all targets are reached"]))
     return 1 if missed else 0
 
 
