@@ -11,7 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emu.naming import Struct
-from emu.trace.model import ACCESS, FIELDS, Accesses, Event, Numbers, Outside, Rows, Stack, Standing, Thread, Turn
+from emu.trace.model import (
+    ACCESS,
+    FIELDS,
+    STANDING,
+    Accesses,
+    Event,
+    Numbers,
+    Outside,
+    Rows,
+    Stack,
+    Standing,
+    Thread,
+    Turn,
+)
 from emu.trace.pages import PAGE, Page
 from emu.trace.pieces import Kept, no_accesses
 from emu.trace.sections import MOST, Broken
@@ -35,7 +48,8 @@ def encode(piece: Kept, start: Standing) -> Iterator[tuple[str, bytes]]:
     yield "acc.address", _differences(accesses["address"])
     yield "acc.value", _narrow(np.ascontiguousarray(accesses["value"]))
     yield "acc.info", (accesses["size"] << np.uint32(1) | (accesses["write"] != 0)).astype("<u4").tobytes()
-    yield "events", json.dumps([[*event] for event in piece.events], **_JSON).encode() if piece.events else b""
+    yield "events", _events(piece.events, False)
+    yield "changes", _events(piece.events, True)
     yield "out.at", _bytes(np.array([(o.step + 1, o.address, len(o.data)) for o in piece.outside], np.uint64))
     yield "out.data", b"".join(o.data for o in piece.outside)
     yield "standing", b"" if piece.standing == start else json.dumps(_standing(piece.standing), **_JSON).encode()
@@ -49,6 +63,12 @@ def encode(piece: Kept, start: Standing) -> Iterator[tuple[str, bytes]]:
 
 
 _JSON: dict[str, Any] = {"ensure_ascii": False, "separators": (",", ":"), "sort_keys": True}
+
+
+def _events(events: Sequence[Event], standing: bool) -> bytes:
+    """Events of `STANDING`, or the others, each with its number among all."""
+    kept = [[n, *event] for n, event in enumerate(events) if (event.kind in STANDING) == standing]
+    return json.dumps(kept, **_JSON).encode() if kept else b""
 
 
 def _bytes(values: NDArray[Any]) -> bytes:
@@ -192,10 +212,26 @@ class Coded:
     @cached_property
     @_checked
     def events(self) -> Sequence[Event]:
-        raw = self._section("events")
-        found = read_json(raw, "events") if raw else []
+        numbered = sorted([*self._changes, *self._read_events("events")], key=lambda item: item[0])
+        return [event for _, event in numbered]
+
+    @cached_property
+    @_checked
+    def _changes(self) -> Sequence[tuple[int, Event]]:
+        found = self._read_events("changes")
+        if not all(event.kind in STANDING for _, event in found):
+            raise Broken("changes: an event of another kind")
+        return found
+
+    @property
+    def changes(self) -> Sequence[Event]:
+        return [event for _, event in self._changes]
+
+    def _read_events(self, name: str) -> list[tuple[int, Event]]:
+        raw = self._section(name)
+        found = read_json(raw, name) if raw else []
         if not isinstance(found, list):
-            raise Broken("events: not a list")
+            raise Broken(f"{name}: not a list")
         return [_event(item, self.first, self.end) for item in found]
 
     @cached_property
@@ -256,16 +292,16 @@ def _page_addresses(found: Numbers, what: str) -> list[int]:
     return [int(address) for address in found]
 
 
-def _event(item: Any, first: int, end: int) -> Event:
-    """An event as it was written: its kind has what it must."""
+def _event(item: Any, first: int, end: int) -> tuple[int, Event]:
+    """An event as it was written, with its number: its kind has what it must."""
     match item:
-        case [int(step), str(kind), int(thread), dict(data)] if first - 1 <= step < max(end, first):
+        case [int(number), int(step), str(kind), int(thread), dict(data)] if first - 1 <= step < max(end, first):
             for name, types in FIELDS.get(kind, {}).items():
                 if not isinstance(data.get(name), types) and not (kind == "stack" and data.get("gone")):
                     raise Broken(f"events: {kind} without {name}")
                 if isinstance(data.get(name), int) and not -(_WORD >> 1) <= data[name] < _WORD:
                     raise Broken(f"events: {name} of {kind} is no word")
-            return Event(step, kind, thread, data)
+            return number, Event(step, kind, thread, data)
     raise Broken("events: one that is none")
 
 

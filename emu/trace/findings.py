@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emu.trace.ledger import OTHER, Account, accounts, columns_of, ledger_of, part_of
+from emu.trace.ledger import OTHER, Account, accounts, columns_of, ledger_of, part_of, threads_of
 from emu.trace.model import Limits, Recording, after
 from emu.trace.words import Flags, Places
 
@@ -58,7 +58,7 @@ class Findings:
         for low, high in pairwise(edges):
             if int(steps[low]) != self._next:
                 yield from self.close()
-            for thread in np.unique(account.threads[low:high]).tolist():
+            for thread in threads_of(account.threads[low:high]):
                 rows = np.flatnonzero(account.threads[low:high] == thread) + low
                 for kind, holds in self._wrong(account, rows):
                     yield from self._stretches(account, thread, kind, rows, holds)
@@ -83,8 +83,11 @@ class Findings:
             yield from self._over(key)
         if not holds.any():
             return
-        edges = np.flatnonzero(np.diff(holds, prepend=False, append=False)).tolist()
-        for first, end in zip(edges[::2], edges[1::2], strict=True):
+        edges = np.flatnonzero(np.diff(holds, prepend=False, append=False)).reshape(-1, 2)
+        if kind == "switching":  # most are what every switch takes
+            border = (edges[:, 0] == 0) | (edges[:, 1] == len(rows))
+            edges = edges[border | (edges[:, 1] - edges[:, 0] > self._limits.switching)]
+        for first, end in edges.tolist():
             if key in self._open and first == 0:
                 self._open[key].steps += end - first
             else:

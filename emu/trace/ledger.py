@@ -82,6 +82,13 @@ def _number(addresses: Numbers, wanted: Numbers) -> Places:
     return np.where(addresses[place] == wanted, place, -1).astype(np.int64)
 
 
+def threads_of(threads: Places) -> list[int]:
+    """The threads in an array of their numbers."""
+    if len(threads) and np.all(threads == threads[0]):
+        return [int(threads[0])]  # nearly always
+    return [int(thread) for thread in np.unique(threads)]
+
+
 class _Stacks:
     """The stacks of some moment, sorted, so that an SP finds its own. They do not overlap: the newer one holds."""
 
@@ -133,14 +140,14 @@ def columns_of(header: Header, rows: Rows) -> Columns:
 
 
 class Part(NamedTuple):
-    """What the ledger needs of a range of steps: its turns, columns of its rows, writes and events."""
+    """What the ledger needs of a range of steps: its turns, columns of its rows, writes, and events of `STANDING`."""
 
     first: int
     turns: Sequence[Turn]
     columns: Columns
     accesses: Accesses
     outside: Sequence[Outside]
-    events: Sequence[Event]
+    changes: Sequence[Event]
 
 
 def columns(header: Header, column: Callable[[int], Numbers]) -> Columns:
@@ -158,7 +165,7 @@ def part_of(recording: Recording, first: int, end: int) -> Part:
     return Part(
         first, recording.turns(first, end),
         columns(recording.header, lambda number: recording.rows(first, end, [number])[:, 0]),
-        recording.accesses(first, end), recording.outside(since, end), recording.events(since, end),
+        recording.accesses(first, end), recording.outside(since, end), recording.changes(since, end),
     )
 
 
@@ -187,10 +194,9 @@ class Ledger:
         threads = np.concatenate(
             [np.empty(0, np.int64), *(np.full(t.end - t.first, t.thread, np.int64) for t in part.turns)]
         )
-        changes = [event for event in part.events if event.kind in ("stack", "struct", "thread")]
-        edges = [int(np.searchsorted(steps, np.uint64(max(e.step + 1, 0)))) for e in changes]
+        edges = [int(np.searchsorted(steps, np.uint64(max(e.step + 1, 0)))) for e in part.changes]
         at = 0
-        for change, edge in zip([None, *changes], [*edges, len(steps)], strict=True):
+        for change, edge in zip([None, *part.changes], [*edges, len(steps)], strict=True):
             if change is not None:
                 self._standing.apply(change)
             if edge > at:
@@ -205,7 +211,7 @@ class Ledger:
     def _follow(self, part: Part) -> None:
         """Follow the words of everything there is in this part."""
         there = self._standing.copy()
-        for event in part.events:
+        for event in part.changes:
             there.apply(event)
         gs = {struct.address for struct in there.structs.values() if struct.kind == "g"}
         gs |= {stack.g for stack in there.stacks.values() if stack.g}
@@ -239,7 +245,7 @@ class Ledger:
     def _g_words(self, line: Timeline, steps: Numbers, threads: Places, after: bool) -> Numbers:
         """The running g by each thread's own word."""
         words = np.full(len(steps), -1, np.int64)
-        for number in np.unique(threads).tolist():
+        for number in threads_of(threads):
             thread = self._standing.threads.get(number)
             words[threads == number] = self._words.number(thread.g_word if thread else None)
         return line.at(words, steps, after)[0]

@@ -48,6 +48,7 @@ FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "stop": {"why": str},  # the run stopped for another reason
     "end": {"scene": str, "outcome": str, "end": str, "steps": int},  # the last event; end: in words
 }
+STANDING = frozenset({"thread", "stack", "struct"})  # kinds that a `Standing` follows
 # In `gate`, `syscall` and `stop`, [stop] is what the note of the step line says: "stop: fn".
 
 
@@ -282,6 +283,9 @@ class Recording(Protocol):
 
     def events(self, first: int, end: int) -> Sequence[Event]:
         """Events of steps in the range, in order; ``first`` -1 includes those before the first step."""
+
+    def changes(self, first: int, end: int) -> Sequence[Event]:
+        """Those of `STANDING` among them, which is much less to read."""
 
     def outside(self, first: int, end: int) -> Sequence[Outside]:
         """What was written to memory by others than the guest, in order; as `events` the range may begin at -1."""

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from emu.trace.model import ACCESS, Accesses, Event, Numbers, Outside, Rows, Standing, Turn
+from emu.trace.model import ACCESS, STANDING, Accesses, Event, Numbers, Outside, Rows, Standing, Turn
 from emu.trace.pages import Page
 
 BUCKET = 1 << 16  # steps
@@ -38,6 +38,9 @@ class Piece(Protocol):
     def accesses(self) -> Accesses: ...
     @property
     def events(self) -> Sequence[Event]: ...
+    @property
+    def changes(self) -> Sequence[Event]:
+        """The events of `STANDING`."""
     @property
     def outside(self) -> Sequence[Outside]: ...
     @property
@@ -76,6 +79,10 @@ class Kept:
 
     def column(self, number: int) -> Numbers:
         return self.rows[:, number]
+
+    @property
+    def changes(self) -> Sequence[Event]:
+        return [event for event in self.events if event.kind in STANDING]
 
 
 def no_accesses() -> Accesses:

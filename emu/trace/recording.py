@@ -78,7 +78,7 @@ class Recording:
         count = len(self.header.columns if columns is None else columns)
         parts: list[Rows] = [np.empty((0, count), np.uint64)]
         for piece in self._over(first, end):
-            low, high = _places(numbers_of(piece.turns), first, end)
+            low, high = _places(numbers_of(piece.turns), piece, first, end)
             if low >= high:
                 continue
             if columns is None:
@@ -93,7 +93,7 @@ class Recording:
         rows: list[Rows] = [np.empty((0, len(self.header.columns)), np.uint64)]
         for piece in self._over(first, end):
             at, states = piece.cuts
-            low, high = _places(at, first, end)
+            low, high = _places(at, piece, first, end)
             steps.append(at[low:high])
             rows.append(states[low:high])
         return np.concatenate(steps), np.concatenate(rows)
@@ -102,13 +102,17 @@ class Recording:
         """Memory accesses in order."""
         parts = [no_accesses()]
         for piece in self._over(first, end):
-            low, high = _places(piece.accesses["step"], first, end)
+            low, high = _places(piece.accesses["step"], piece, first, end)
             parts.append(piece.accesses[low:high])
         return parts[1] if len(parts) == 2 else np.concatenate(parts)
 
     def events(self, first: int, end: int) -> Sequence[Event]:
         """Events of steps in the range, in order; ``first`` -1 includes those before the first step."""
         return [event for piece in self._over(first, end) for event in piece.events if first <= event.step < end]
+
+    def changes(self, first: int, end: int) -> Sequence[Event]:
+        """Events that change what stacks, structs and threads there are."""
+        return [event for piece in self._over(first, end) for event in piece.changes if first <= event.step < end]
 
     def outside(self, first: int, end: int) -> Sequence[Outside]:
         """What was written to memory by others than the guest, in order."""
@@ -147,7 +151,7 @@ class Recording:
             return Standing.of(self.header)
         piece = self.piece(number)
         found = piece.standing.copy()
-        for event in piece.events:
+        for event in piece.changes:
             if event.step < step:
                 found.apply(event)
         return found
@@ -186,8 +190,10 @@ class Recording:
         return found[address]
 
 
-def _places(numbers: Numbers, first: int, end: int) -> tuple[int, int]:
-    """Where steps ``first`` up to ``end`` stand among ascending numbers."""
+def _places(numbers: Numbers, piece: Piece, first: int, end: int) -> tuple[int, int]:
+    """Where steps ``first`` up to ``end`` stand among a piece's ascending numbers."""
+    if first <= piece.first and piece.end <= end:
+        return 0, len(numbers)
     low, high = np.searchsorted(numbers, np.array([max(first, 0), max(end, 0)], np.uint64))
     return int(low), int(high)
 

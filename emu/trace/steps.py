@@ -53,7 +53,7 @@ def steps(recording: Recording, first: int = 0, end: int | None = None) -> Itera
         part = part_of(recording, low, high)
         rows, (then, known) = recording.rows(low, high), after(recording, low, high)
         accesses, at = part.accesses.tolist(), 0
-        events = [event for event in part.events if event.step >= low]
+        events = recording.events(low, high)
         numbers = recording.numbers(low, high)
         bounds = np.searchsorted(part.accesses["step"], np.stack([numbers, numbers + np.uint64(1)])).tolist()
         for before, later in ledger.accounts(part, columns_of(recording.header, then)):

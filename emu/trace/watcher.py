@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from emu.trace.ledger import Account, Ledger, Part, columns_of
+from emu.trace.ledger import Account, Ledger, Part, columns_of, threads_of
 from emu.trace.model import Event, Header, Numbers, Standing, following_rows
 from emu.trace.pieces import Kept
 from emu.trace.words import Flags
@@ -24,10 +24,10 @@ class Watcher:
         """The events of the next piece."""
         then, _ = following_rows(piece.turns, piece.rows, piece.cuts, len(piece.rows))
         part = Part(
-            piece.first, piece.turns, columns_of(self._header, piece.rows), piece.accesses, piece.outside, piece.events
+            piece.first, piece.turns, columns_of(self._header, piece.rows), piece.accesses, piece.outside, piece.changes
         )
         for before, after in self._ledger.accounts(part, columns_of(self._header, then)):
-            for thread in np.unique(before.threads).tolist():
+            for thread in threads_of(before.threads):
                 yield from self._changes(thread, before, after)
 
     def _changes(self, thread: int, before: Account, after: Account) -> Iterator[Event]:

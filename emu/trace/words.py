@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from emu.trace.model import Accesses, Numbers, Outside
 
 _TIME = 44  # bits of a key for the moment; the word's number stands above them
+_WIDEST = 64  # bytes of the widest write
 Flags = NDArray[np.bool_]
 Places = NDArray[np.int64]  # numbers of words; -1 for none
 
@@ -96,11 +97,10 @@ class Words:
         """The writes that touch a word, and the (lowest) word each touches."""
         if not len(self.addresses):
             return accesses[:0], np.empty(0, np.int64)
-        writes = accesses[accesses["write"] != 0]
         low, high = self.addresses[0], self.addresses[-1] + np.uint64(self._size)
-        address = writes["address"]
-        near = (address < high) & (address + writes["size"] > low)
-        writes = writes[near]
+        address = accesses["address"]
+        near = (address < high) & (address > low - np.uint64(min(int(low), _WIDEST))) & (accesses["write"] != 0)
+        writes = accesses[near]
         number = np.searchsorted(self.addresses + np.uint64(self._size), writes["address"], side="right")
         inside = number < len(self.addresses)
         writes, number = writes[inside], number[inside]

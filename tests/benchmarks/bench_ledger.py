@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -57,14 +57,19 @@ def write(path: str, arch: str, steps: int) -> float:
 
 def judge(path: str, queue: multiprocessing.Queue[tuple[int, int, int, float, int]]) -> None:
     """Steps, switches, findings, seconds of CPU, and peak memory in MiB beyond what the imports take."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak()
     start = time.process_time()
     with open_trace(path) as recording:
         found = len(list(findings(recording)))
         spent = time.process_time() - start
         switches = sum(int(np.count_nonzero(np.diff(account.g))) for account in accounts(recording, 0, 1 << 16))
-        peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10
-        queue.put((recording.steps, switches, found, spent, peak))
+        queue.put((recording.steps, switches, found, spent, peak() - before))
+
+
+def peak() -> int:
+    """The most memory that this process has had, in MiB."""
+    words = Path("/proc/self/status").read_text().split()
+    return int(words[words.index("VmHWM:") + 1]) >> 10
 
 
 def main() -> None:
