@@ -18,6 +18,7 @@ from arch.files import (
     O_CLOEXEC,
     O_NONBLOCK,
     RW_MAX,
+    SEEK_CUR,
     SETTABLE,
     WIDE_ARGUMENT,
 )
@@ -207,6 +208,11 @@ def copy_file_range(thread: Thread, source: int, from_: int, target: int, to: in
         raise Refused(Errno.EINVAL)
     offsets = [int.from_bytes(memory.load(thread, at, 8), "little") if at else None for at in (from_, to)]
     size = min(size, CAPACITY * 16)
+    if first.node is second.node:
+        ends = zip((first, second), offsets, strict=True)
+        start, other = (end.seek(0, SEEK_CUR) if offset is None else offset for end, offset in ends)
+        if abs(start - other) < size:
+            raise Refused(Errno.EINVAL)
     data = first.read(size) if offsets[0] is None else first.read_at(size, offsets[0])
     done = second.write(data) if offsets[1] is None else second.write_at(data, offsets[1])
     for at, offset in zip((from_, to), offsets, strict=True):

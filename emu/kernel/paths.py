@@ -63,6 +63,12 @@ def at(thread: Thread, descriptor: int, address: int, follow: bool = True) -> Pl
     return thread.kernel.tree.resolve(thread.task, path, _base(thread, descriptor, path), follow)
 
 
+def name_at(thread: Thread, descriptor: int, address: int) -> Place:
+    """Where a path leads that is a name to be given or taken away: a link there is meant itself."""
+    path = text(thread, address)
+    return thread.kernel.tree.resolve(thread.task, path, _base(thread, descriptor, path), named=True)
+
+
 def node_at(thread: Thread, descriptor: int, address: int, flags: int) -> Node:
     """What a path and AT_ flags lead to; with AT_EMPTY_PATH an empty path stands for the descriptor itself."""
     if flags & AT_EMPTY_PATH and not text(thread, address):
@@ -141,7 +147,7 @@ def getdents64(thread: Thread, descriptor: int, address: int, size: int) -> int:
 
 def mkdirat(thread: Thread, descriptor: int, path: int, mode: int) -> int:
     tree, task = thread.kernel.tree, thread.task
-    place = at(thread, descriptor, path, follow=False)
+    place = name_at(thread, descriptor, path)
     tree.new(place, Directory(tree, permissions(mode, task.umask), place.parent), task)
     return 0
 
@@ -149,7 +155,7 @@ def mkdirat(thread: Thread, descriptor: int, path: int, mode: int) -> int:
 def unlinkat(thread: Thread, descriptor: int, path: int, flags: int) -> int:
     if flags & ~AT_REMOVEDIR:
         raise Refused(Errno.EINVAL)
-    place = at(thread, descriptor, path, follow=False)
+    place = name_at(thread, descriptor, path)
     node = place.there
     if flags & AT_REMOVEDIR:
         if not isinstance(node, Directory):
@@ -179,7 +185,7 @@ def renameat2(thread: Thread, old_at: int, old: int, new_at: int, new: int, flag
     if flags & ~RENAME_NOREPLACE:
         thread.kernel.refuse(f"renameat2 with flags {flags & ~RENAME_NOREPLACE:#x}")
         raise Refused(Errno.EINVAL)
-    source, target = at(thread, old_at, old, follow=False), at(thread, new_at, new, follow=False)
+    source, target = name_at(thread, old_at, old), name_at(thread, new_at, new)
     node, there = source.there, target.node
     if "" in (source.name, target.name) or {".", ".."} & {source.name, target.name}:
         raise Refused(Errno.EBUSY)
@@ -224,11 +230,11 @@ def renameat(thread: Thread, old_at: int, old: int, new_at: int, new: int) -> in
 def linkat(thread: Thread, old_at: int, old: int, new_at: int, new: int, flags: int) -> int:
     tree = thread.kernel.tree
     node = at(thread, old_at, old, bool(flags & AT_SYMLINK_FOLLOW)).there
-    place = at(thread, new_at, new, follow=False)
+    place = name_at(thread, new_at, new)
     if isinstance(node, Directory):
         raise Refused(Errno.EPERM)
-    if place.node is not None:
-        raise Refused(Errno.EEXIST)
+    if place.node is not None or place.slash:
+        raise Refused(Errno.EEXIST if place.node is not None else Errno.ENOENT)
     place.parent.put(place.name, node)
     node.links += 1
     node.changed = tree.now()
@@ -239,7 +245,7 @@ def symlinkat(thread: Thread, target: int, descriptor: int, path: int) -> int:
     tree, to = thread.kernel.tree, text(thread, target)
     if not to:
         raise Refused(Errno.ENOENT)
-    place = at(thread, descriptor, path, follow=False)
+    place = name_at(thread, descriptor, path)
     if place.node is None and place.slash:
         raise Refused(Errno.ENOENT)
     tree.new(place, Link(tree, to), thread.task)

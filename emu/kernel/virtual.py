@@ -325,8 +325,12 @@ class Tree:
             folder = folder.parent
         return "/" + "/".join(reversed(names))
 
-    def resolve(self, task: Task, path: str, base: Directory, follow: bool = True) -> Place:
-        """Walk a path from ``base`` (or from the root), along links; the last one only if told to ``follow``."""
+    def resolve(self, task: Task, path: str, base: Directory, follow: bool = True, named: bool = False) -> Place:
+        """Walk a path from ``base`` (or from the root), along links.
+
+        A link at the end is followed if told to ``follow``, or if a slash follows; never if the path is a name that is
+        to be given or taken away (``named``).
+        """
         if not path:
             raise Refused(Errno.ENOENT)
         if len(path.encode("utf-8", "surrogateescape")) >= PATH_MAX:
@@ -344,7 +348,7 @@ class Tree:
                     raise Refused(Errno.ENOENT)
                 return Place(parent, name, None, slash)
             node = found
-            if isinstance(node, Link) and (pending or follow or slash):
+            if isinstance(node, Link) and (pending or ((follow or slash) and not named)):
                 links += 1
                 target = node.target(task)
                 if links > MOST_LINKS:

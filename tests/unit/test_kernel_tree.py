@@ -297,6 +297,12 @@ def test_links(arch: str) -> None:
     assert desk.call("unlinkat", HERE, "/tmp/a", 0) == 0
     assert desk.read_file("/tmp/hard") == b"A"
     assert desk.call("linkat", HERE, "/tmp", HERE, "/tmp/x", 0) == -Errno.EPERM
+    assert desk.call("linkat", HERE, "/tmp/hard", HERE, "/tmp/x/", 0) == -Errno.ENOENT
+    assert desk.call("symlinkat", "missing", HERE, "/tmp/nowhere") == 0
+    assert desk.call("mkdirat", HERE, "/tmp/nowhere/", 0o755) == -Errno.EEXIST, "a name, not what it stands for"
+    assert desk.call("unlinkat", HERE, "/tmp/up/", AT_REMOVEDIR) == desk.call("unlinkat", HERE, "/tmp/up/", 0) \
+        == -Errno.ENOTDIR
+    assert stat(desk, "/tmp/up/", AT_SYMLINK_NOFOLLOW)["mode"] == S_IFDIR | 0o1777, "a slash follows a link"
 
 
 @each
@@ -371,6 +377,9 @@ def test_copy_file_range(arch: str) -> None:
     assert desk.call("copy_file_range", source, 0, target, 0, 100, 0) == 10
     assert desk.get(offset, 8) == (7).to_bytes(8, "little")
     assert desk.read_file("/tmp/b") == b"4560123456789"
+    back, front = (desk.put(at.to_bytes(8, "little")) for at in (0, 5))
+    assert desk.call("copy_file_range", target, back, target, front, 6, 0) == -Errno.EINVAL, "they overlap"
+    assert desk.call("copy_file_range", target, back, target, front, 5, 0) == 5
     assert desk.call("copy_file_range", 0, 0, target, 0, 100, 0) == -Errno.EINVAL
     assert desk.call("splice", source, 0, target, 0, 100, 0) == -Errno.EINVAL
 
