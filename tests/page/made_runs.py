@@ -12,7 +12,7 @@ from asm.program import Symbol
 from emu import freerun
 from emu.select import traced
 from emu.trace.collector import Collector
-from emu.trace.model import Header, Recording
+from emu.trace.model import Header, Recording, Stack
 from emu.trace.recording import InMemory
 from emu.trace.watcher import Watcher
 
@@ -80,3 +80,38 @@ def renamed(recording: Recording, old: str, new: str) -> Recording:
         stacks=[stack._replace(name=stack.name.replace("g0", new)) for stack in recording.header.stacks],
     )
     return repeated(recording, 1, header=header)
+
+
+def gapped(first: int, end: int) -> Recording:
+    """A run of which the steps ``first`` up to ``end`` have no rows."""
+    plain = recorded("mcall", "arm")
+    found = InMemory(plain.header)
+    sink = Collector(plain.header, found.add, plain.code)
+    for write in plain.outside(-1, 0):
+        sink.add_memory(*write)
+    for low, high in ((0, first), (end, plain.steps)):
+        sink.add_rows(low, 0, plain.rows(low, high).tobytes())
+        sink.add_accesses(plain.accesses(low, high).tobytes())
+    sink.close(plain.steps)
+    return found
+
+
+def on_many_stacks(count: int) -> Recording:
+    """A run on one stack after the other, without memory."""
+    plain = recorded("mcall", "amd64")
+    own = next(stack for stack in plain.header.stacks if stack.label == "g")
+    size = own.hi - own.lo
+    stacks = [
+        Stack(f"g{k} stack", f"g{k}", 0, own.lo + 16 * k * size, own.hi + 16 * k * size, own.guard + 16 * k * size)
+        for k in range(1, count + 1)
+    ]
+    header = replace(plain.header, stacks=[*plain.header.stacks, *stacks])
+    found = InMemory(header)
+    sink, sp = Collector(header, found.add, plain.code), header.column("sp")
+    rows = plain.rows(0, 8)
+    for k in range(1, count + 1):
+        moved = rows.copy()
+        moved[:, sp] += np.uint64(16 * k * size)
+        sink.add_rows((k - 1) * len(rows), 0, moved.tobytes())
+    sink.close(count * len(rows))
+    return found

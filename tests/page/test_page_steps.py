@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from made_runs import Open, preempted, recorded, renamed
+from made_runs import Open, gapped, preempted, recorded, renamed
 from playwright.sync_api import Page, expect
 
 from emu.trace.model import Recording
@@ -34,6 +34,16 @@ def shown_registers(page: Page) -> dict[str, tuple[str, bool, str]]:
     return {name: (value, marked, name_of) for name, value, marked, name_of in rows}
 
 
+def shown_words(page: Page) -> list[tuple[int, str]]:
+    """Addresses of the words in the tables of the frame and of structs, and what they hold after the step."""
+    rows = page.evaluate(
+        """() => [...document.querySelectorAll("#words tr[title], #fields tr[title]")].map(
+        (row) => [row.title, row.querySelector(".value span").textContent])"""
+    )
+    assert rows
+    return [(int(place, 16), text) for place, text in rows]
+
+
 def test_every_step_is_shown_as_the_tracer_says_it(opened: Open, recording: Recording) -> None:
     names, columns = recording.header.names, recording.header.columns
     with opened(recording) as page:
@@ -59,6 +69,10 @@ def test_every_step_is_shown_as_the_tracer_says_it(opened: Open, recording: Reco
                 assert text == hex(value), name
                 known = names.pointee(value)
                 assert points == ("" if known == hex(value) else known), name
+            memory = recording.state(step.number + 1).memory
+            for place, text in shown_words(page):
+                word = memory.word(place)
+                assert text == ("?" if word is None else hex(word)), hex(place)
             moved = page.locator("#now .moved").all_inner_texts()
             assert moved == ([f"SP {step.sp_change:+}"] if step.sp_change else [])
 
@@ -79,7 +93,7 @@ def test_arrow_keys_buttons_and_the_address_go_to_a_step(opened: Open) -> None:
         page.keyboard.type("5")
         page.keyboard.press("Enter")
         page.wait_for_selector("body[data-step='5']", state="attached")
-        assert page.evaluate("location.hash") == "#step=5"
+        page.wait_for_url("**#step=5")
 
 
 def test_jumps_go_to_switches_guards_and_events(opened: Open) -> None:
@@ -143,3 +157,16 @@ def test_nothing_of_a_trace_is_read_as_html(opened: Open) -> None:
         assert evil in page.inner_text("#now .where")
         assert page.locator("img").count() == 0
         assert evil in (page.text_content("#columns svg") or "").replace("…", "") or evil in page.inner_text("#lines")
+
+
+def test_steps_without_rows_are_named_and_passed_over(opened: Open) -> None:
+    recording = gapped(8, 14)
+    with opened(recording, at=7) as page:
+        step_to(page, "ArrowRight", 14)
+        assert "6 steps before this one are not recorded" in page.inner_text("#now")
+        page.keyboard.press("/")
+        page.keyboard.type("11")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("body[data-step='7']", state="attached")
+        changed = [name for name, (_, marked, _) in shown_registers(page).items() if marked]
+        assert changed == []  # what step 7 left is not on record

@@ -108,7 +108,8 @@ class Page {
     showFields(run, this.fields, row, byId("fields"));
     this.timeline.show(row);
     if (document.activeElement !== byId("at")) byId("at").value = run.step(row);
-    history.replaceState(null, "", "#step=" + run.step(row));
+    clearTimeout(this.named);
+    this.named = setTimeout(() => history.replaceState(null, "", "#step=" + run.step(row)), 150); // browsers limit how often
     document.body.dataset.step = run.step(row);
   }
 }

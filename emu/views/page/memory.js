@@ -39,35 +39,59 @@ class Memory {
     };
   }
 
-  // Numbers of the accesses that touch any of `size` bytes, up to `row` (not included), newest first.
-  *touching(from, size, row) {
-    const last = Math.floor((from + size - 1) / 8);
-    for (let cell = Math.floor(from / 8); cell <= last; cell++) {
-      const list = this.touched.get(cell) ?? [];
-      for (let i = list.length - 1; i >= 0; i--) {
-        const n = list[i], start = this.addresses.number(n);
-        if (this.rows[n] <= row && start < from + size && from < start + (this.info[n] >>> 8)) yield n;
-      }
+  // Numbers of the accesses that touch any of `size` bytes of one cell, before `row`, newest first.
+  *inCell(cell, from, size, row) {
+    const list = this.touched.get(cell) ?? [];
+    let [low, high] = [0, list.length];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.rows[list[middle]] <= row) low = middle + 1;
+      else high = middle;
+    }
+    for (let i = low - 1; i >= 0; i--) {
+      const start = this.addresses.number(list[i]);
+      if (start < from + size && from < start + (this.info[list[i]] >>> 8)) yield list[i];
     }
   }
 
-  byte(at, row) {
-    for (const n of this.touching(at, 1, row)) {
-      if (!(this.info[n] & WRITE)) continue;
-      const offset = at - this.addresses.number(n);
-      return offset < 8 ? Number((this.values.at(n) >> BigInt(8 * offset)) & 0xffn) : null;
-    }
-    const base = this.pages.get(Math.floor(at / 4096) * 4096);
-    return base !== undefined && this.known[base + at % 4096] ? this.bytes[base + at % 4096] : null;
+  *touching(from, size, row) {
+    const last = Math.floor((from + size - 1) / 8);
+    for (let cell = Math.floor(from / 8); cell <= last; cell++) yield* this.inCell(cell, from, size, row);
   }
 
   // `size` bytes before `row` as one value; null if any of them is not known.
   value(from, size, row) {
     let value = 0n;
-    for (let i = size - 1; i >= 0; i--) {
-      const byte = this.byte(from + i, row);
-      if (byte === null) return null;
-      value = (value << 8n) | BigInt(byte);
+    for (let at = from; at < from + size;) {
+      const end = Math.min(from + size, (Math.floor(at / 8) + 1) * 8), part = this.part(at, end - at, row);
+      if (part === null) return null;
+      value |= part << BigInt(8 * (at - from));
+      at = end;
+    }
+    return value;
+  }
+
+  // The same within one cell. Bytes past the eighth of a wide write are not on record.
+  part(from, size, row) {
+    let value = 0n, missing = (1 << size) - 1; // a bit for each byte that is still looked for
+    for (const n of this.inCell(Math.floor(from / 8), from, size, row)) {
+      if (!(this.info[n] & WRITE)) continue;
+      const start = this.addresses.number(n), length = this.info[n] >>> 8, whole = this.values.at(n);
+      for (let i = 0; i < size; i++) {
+        const offset = from + i - start;
+        if (!(missing & (1 << i)) || offset < 0 || offset >= length) continue;
+        if (offset >= 8) return null;
+        value |= ((whole >> BigInt(8 * offset)) & 0xffn) << BigInt(8 * i);
+        missing &= ~(1 << i);
+      }
+      if (!missing) return value;
+    }
+    const base = this.pages.get(Math.floor(from / 4096) * 4096);
+    for (let i = 0; i < size; i++) {
+      if (!(missing & (1 << i))) continue;
+      const at = base + ((from + i) % 4096);
+      if (base === undefined || !this.known[at]) return null;
+      value |= BigInt(this.bytes[at]) << BigInt(8 * i);
     }
     return value;
   }

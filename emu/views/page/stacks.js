@@ -88,7 +88,7 @@ class Stacks {
         found.push(draw("line", { x1: x, x2: x + width, y1: y(at), y2: y(at), class: "cell" }));
         const value = high < 10 ? null : run.memory.at(at, row);
         if (value === null) continue;
-        const room = Math.floor((width - 40) / 6.4), words = run.names.pointee(value) || hex(value);
+        const room = Math.floor((width - 34) / 6.3), words = run.names.pointee(value) || hex(value);
         found.push(draw("text", { x: x + width - 5, y: y(at) - high / 2 + 3.5, class: "word" }, words.length > room ? words.slice(0, room - 1) + "…" : words));
       }
     }

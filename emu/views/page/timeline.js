@@ -1,13 +1,14 @@
 // SP over steps, one band per stack that SP was in, drawn by Bokeh; above them the events.
 
 const FEWEST_SHOWN = 8; // steps, when zoomed in as far as it goes
-const LANE = 0.9; // height of the events' lane, in bands
+const LOWEST_BAND = 15, REST = 46; // pixels: of a band, when there are many; of the events and the axis
 
 class Timeline {
   constructor(run, scales, touched, element, go) {
     Object.assign(this, { run, scales, element, go, row: 0 });
     this.bands = run.stacks.map((_, n) => n).filter((n) => touched[n]);
     this.place = new Map(this.bands.map((n, k) => [n, this.bands.length - k])); // the top of each band
+    this.lane = this.bands.length > 4 ? 1.8 : 0.9; // height of the events' lane, in bands
     this.base = run.count && run.step(run.count - 1) - run.step(0) === run.count - 1 ? run.step(0) : 0;
     this.range = new Bokeh.Range1d({ start: this.base, end: this.base + run.count, bounds: [this.base, this.base + run.count], min_interval: Math.min(FEWEST_SHOWN, run.count) });
     this.line = new Bokeh.ColumnDataSource({ data: { x: [], y: [] } });
@@ -33,7 +34,7 @@ class Timeline {
   async build() {
     const count = this.bands.length, [text, rule, accent] = ["text", "rule", "accent"].map((name) => this.colour(name));
     const figure = Bokeh.Plotting.figure({
-      sizing_mode: "stretch_both", x_range: this.range, y_range: new Bokeh.Range1d({ start: 0, end: count + LANE }),
+      sizing_mode: "stretch_both", x_range: this.range, y_range: new Bokeh.Range1d({ start: 0, end: count + this.lane }),
       tools: matchMedia("(min-width: 1001px)").matches ? "xpan,xwheel_zoom" : "xpan", toolbar_location: null, active_scroll: "auto",
       background_fill_color: null, border_fill_color: null, outline_line_color: rule, min_border: 4,
     });
@@ -48,6 +49,7 @@ class Timeline {
     figure.add_layout(this.cursor);
     figure.on_event("tap", (event) => this.go(Math.min(this.run.count - 1, Math.max(0, Math.floor(event.x - this.base)))));
     const holder = make("div", { class: "holder" });
+    holder.style.height = `max(100%, ${count * LOWEST_BAND + this.lane * LOWEST_BAND + REST}px)`;
     this.element.replaceChildren(holder);
     this.element.setAttribute("aria-label", `SP over ${plural(this.run.count, "step")} in ${plural(count, "stack")}: ` + this.bands.map((n) => this.run.stacks[n].name).join(", "));
     await Bokeh.Plotting.show(figure, holder);
@@ -56,7 +58,7 @@ class Timeline {
 
   axes(figure, text, rule) {
     const [x, y] = [figure.xaxis, figure.yaxis], names = new Map(this.bands.map((n) => [this.place.get(n) - 0.5, this.run.stacks[n].name.replace(/ stack$/, "")]));
-    names.set(this.bands.length + LANE / 2, "events");
+    names.set(this.bands.length + this.lane / 2, "events");
     y.ticker = new Bokeh.FixedTicker({ ticks: [...names.keys()] });
     y.major_label_overrides = names;
     for (const axis of [x, y]) {
@@ -70,13 +72,13 @@ class Timeline {
 
   // Bands by turns, the guard of each as a line, its red zone below.
   background(figure, rule) {
-    const { run } = this, ends = [this.base, this.base + run.count];
+    const { run } = this, ends = [this.base, this.base + run.count], count = this.bands.length;
     this.bands.forEach((n, k) => {
       const stack = run.stacks[n], top = this.place.get(n);
       const box = (from, to, fill_color, fill_alpha) => figure.add_layout(new Bokeh.BoxAnnotation({ top: from, bottom: to, fill_color, fill_alpha, line_color: null, level: "underlay" }));
       box(top, top - 1, this.colour("hue" + (n % HUES)), k % 2 ? 0.1 : 0.16);
       figure.line(ends, [top, top], { line_color: rule });
-      if (!stack.guard) return;
+      if (!stack.guard || count > 6) return; // no room for it
       const guard = this.y(n, stack.guard);
       box(guard, this.y(n, Math.max(stack.lo, stack.guard - run.header.red)), this.colour("red"), 0.3);
       figure.line(ends, [guard, guard], { line_color: this.colour("red"), line_dash: [6, 3] });
@@ -156,7 +158,7 @@ class Timeline {
       const kind = event.kind === "sp" ? "switch" : event.kind, look = event.bad ? "bad" : looks[kind] ? kind : "other", key = look + Math.floor(event.row / each);
       if (seen.has(key)) continue;
       seen.add(key);
-      data.x.push(this.x(event.row)), data.y.push(this.bands.length + LANE * looks[look][2]);
+      data.x.push(this.x(event.row)), data.y.push(this.bands.length + this.lane * looks[look][2]);
       data.marker.push(looks[look][0]), data.color.push(looks[look][1]);
     }
     return data;
@@ -167,6 +169,15 @@ class Timeline {
     const x = this.x(row), { range } = this, width = range.end - range.start;
     if (x < range.start || x > range.end) this.zoomTo(x - width / 2, width);
     if (this.cursor) this.cursor.location = x;
+    this.keepInView(this.run.before.stack[row] - 1);
+  }
+
+  // Scrolls to a stack's band where the bands are more than fit.
+  keepInView(n) {
+    const { element } = this, all = element.scrollHeight;
+    if (!this.place.has(n) || all <= element.clientHeight) return;
+    const middle = ((this.bands.length + this.lane - this.place.get(n)) / (this.bands.length + this.lane)) * (all - REST / 2);
+    if (middle < element.scrollTop + 8 || middle > element.scrollTop + element.clientHeight - REST) element.scrollTop = middle - element.clientHeight / 2;
   }
 
   zoom(factor) {
