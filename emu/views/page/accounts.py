@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emu.trace.ledger import Account, columns, ledger_of, part_of
-from emu.trace.model import Recording, Stack, Standing, after
+from emu.trace.model import Numbers, Recording, Rows, Stack, after
 from emu.views.page.pack import lanes, number
 
 Arrays = dict[str, NDArray[np.uint32]]
@@ -54,18 +55,20 @@ class Accounts:
 def accounts(recording: Recording, first: int, end: int) -> Accounts:
     """The accounts of the rows of the steps ``first`` up to ``end``."""
     found, header = Accounts(), recording.header
-    standing: Standing = recording.state(first).standing
-    for stack in standing.stacks.values():
+    for stack in recording.state(first).standing.stacks.values():
         found.stacks.setdefault(stack, len(found.stacks))
     ledger, parts = ledger_of(recording, first), list[Arrays]()
     for low, high in recording.pieces(first, end):
         then, _ = after(recording, low, high)
-        later_columns = columns(header, lambda column, then=then: then[:, column])  # type: ignore[misc]
-        for before, later in ledger.accounts(part_of(recording, low, high), later_columns):
+        for before, later in ledger.accounts(part_of(recording, low, high), columns(header, partial(_column, then))):
             one, other = (found.add(account, header.arch.word) for account in (before, later))
             parts.append(one | {_then(name): values for name, values in other.items()})
     found.arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return found
+
+
+def _column(rows: Rows, number: int) -> Numbers:
+    return rows[:, number]
 
 
 def _then(name: str) -> str:
