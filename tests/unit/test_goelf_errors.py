@@ -95,6 +95,18 @@ def in_load(form: str, offset: int, *values: int) -> Edit:
     return lambda data: struct.pack_into(form, data, program_header(data, 1) + offset, *values)
 
 
+def in_functions(offset: int | None, *values: int) -> Edit:
+    """Changes the records of the function table; without an offset, the record of the first function."""
+
+    def edit(data: bytearray) -> None:
+        (table,) = struct.unpack_from("<Q", data, section_header(data, ".gopclntab") + 24)
+        (records,) = struct.unpack_from("<Q", data, table + 64)
+        (first,) = struct.unpack_from("<I", data, table + records + 4)
+        struct.pack_into(f"<{len(values)}I", data, table + records + (first if offset is None else offset), *values)
+
+    return edit
+
+
 def bomb(data: bytearray) -> None:
     """.debug_info becomes 100 MB of zeros, packed, that claim to be a byte more."""
     packed = zlib.compress(bytes(100_000_000))
@@ -118,7 +130,6 @@ CASES: list[tuple[str, Edit, str]] = [
     ("entry size", put("<H", 54, 55), "damaged: an entry of the segment table has 55 bytes, not 56"),
     ("segments gone", put("<Q", 32, 1 << 63), "truncated: the segment table ends at byte"),
     ("sections gone", put("<Q", 40, 1 << 63), "truncated: the section table ends at byte"),
-    ("no sections", put("<H", 60, 0), "not a Go program: it has no Go build information"),
     ("no names", put("<H", 62, 999), "damaged: the section table has no names"),
     ("huge segment", in_load("<Q", 40, 1 << 40), "the segments take "),
     ("wraps round", in_load("<Q", 16, (1 << 64) - 4096), "damaged: the segment at 0xfffffffffffff000 has impossible"),
@@ -130,8 +141,6 @@ CASES: list[tuple[str, Edit, str]] = [
     ("old build info", in_section(".go.buildinfo", "B", 15, 0), "built by a Go older than 1.18"),
     ("version length", in_section(".go.buildinfo", "B", 32, 255), "damaged Go build information"),
     ("version text", in_section(".go.buildinfo", "B", 33, 7), "damaged Go build information"),
-    ("no symbols", in_header(".symtab", "<I", 0, 0), "stripped (no symbol table): rebuild it with go build -ldflags="),
-    ("no DWARF", in_header(".debug_info", "<I", 0, 0), "stripped (no DWARF): rebuild it with go build -ldflags="),
     ("symbols' size", in_header(".symtab", "<Q", 32, 25), "section .symtab is damaged: its size"),
     ("symbols' names", in_header(".symtab", "<I", 40, 999), "section .symtab is damaged: it names no string table"),
     ("no runtime", in_header(".symtab", "<Q", 32, 24), "the symbol table is not that of a Go program"),
@@ -143,9 +152,20 @@ CASES: list[tuple[str, Edit, str]] = [
     ("short packing", in_header(".debug_info", "<Q", 32, 3), "section .debug_info is damaged: too short"),
     ("bomb", bomb, "section .debug_info is damaged: it does not unpack"),
     ("pclntab", in_section(".gopclntab", "<I", 0, 0xFFFFFFF0), "the Go function table is of an unknown kind"),
+    ("pclntab word", in_section(".gopclntab", "B", 7, 4), "the Go function table is of an unknown kind"),
+    ("pclntab gone", in_header(".gopclntab", "<I", 0, 0), "the program has no Go function table"),
+    ("pclntab short", in_header(".gopclntab", "<Q", 32, 40), "damaged Go function table"),
     ("pclntab empty", in_section(".gopclntab", "<Q", 8, 0), "damaged Go function table"),
     ("pclntab huge", in_section(".gopclntab", "<Q", 8, 1 << 63), "damaged Go function table"),
     ("pclntab far", in_section(".gopclntab", "<Q", 64, 1 << 63), "damaged Go function table"),
+    ("pclntab names", in_section(".gopclntab", "<Q", 32, 1 << 63), "damaged Go function table"),
+    ("pclntab text", in_section(".gopclntab", "<Q", 24, 0x10), "damaged Go function table: it speaks of code that is"),
+    ("starts", in_functions(8 * 100, 1), "damaged Go function table"),
+    ("a record's place", in_functions(8 * 100 + 4, 1 << 31), "damaged Go function table"),
+    ("a record", in_functions(None, 1), "damaged Go function table"),
+    ("a function's name", in_functions(None, 0, 1 << 31), "damaged Go function table"),
+    ("module", in_section(".go.module", "<Q", 0, 0), "damaged: nothing says where the code of the Go function table"),
+    ("module text", in_section(".go.module", "<Q", 22 * 8, 0), "damaged: nothing says where the code of the Go"),
 ]
 
 
@@ -187,17 +207,30 @@ def test_symbol_outside_of_the_code_is_refused(binary: bytes, tmp_path: Path) ->
     assert refusal(tmp_path / "program", tmp_path) == "damaged: runtime.mcall lies outside of the code"
 
 
+@pytest.mark.parametrize("stripped", [(), ("-ldflags=-s -w",)], ids=["whole", "stripped"])
 @pytest.mark.parametrize(
-    ("flags", "message"),
+    ("flags", "settings", "message"),
     [
-        (("-ldflags=-s",), "stripped (no symbol table): rebuild it with go build -ldflags='-s=false -w=false'"),
-        (("-ldflags=-w",), "stripped (no DWARF): rebuild it with go build -ldflags='-s=false -w=false'"),
-        (("-buildmode=pie",), "position-independent (PIE) or a shared library, not a static executable"),
+        (("-buildmode=pie",), {}, "position-independent (PIE) or a shared library, not a static executable"),
+        ((), {"GOAMD64": "v3"}, "built with GOAMD64=v3; the emulated CPU has no AVX: rebuild it with GOAMD64=v2"),
+        ((), {"GOAMD64": "v4"}, "built with GOAMD64=v4; the emulated CPU has no AVX: rebuild it with GOAMD64=v2"),
+        ((), {"GOOS": "freebsd"}, "built with GOOS=freebsd; only GOOS=linux is supported"),
     ],
+    ids=["pie", "v3", "v4", "freebsd"],
 )
-def test_real_programs_that_are_refused(flags: tuple[str, ...], message: str, tmp_path: Path) -> None:
-    program = toolchain.build("newest", "amd64", toolchain.SMALL, *flags)
+def test_real_programs_that_are_refused(
+    flags: tuple[str, ...], settings: dict[str, str], message: str, stripped: tuple[str, ...], tmp_path: Path
+) -> None:
+    program = toolchain.build("newest", "amd64", toolchain.SMALL, *flags, *stripped, **settings)
     assert refusal(program, tmp_path).startswith(message)
+
+
+def test_c_code_in_a_static_program_is_refused(tmp_path: Path, binary: bytes) -> None:
+    """A program with runtime/cgo has the function crosscall2, stripped or not."""
+    name = b"\0internal/cpu.Initialize\0"
+    assert name in binary
+    (tmp_path / "program").write_bytes(binary.replace(name, b"\0crosscall2\0".ljust(len(name), b"\0")))
+    assert refusal(tmp_path / "program", tmp_path).startswith("it contains C code (cgo); only pure Go is supported")
 
 
 def test_what_is_not_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
