@@ -49,12 +49,15 @@ class Recording:
         return self.ends[-1] if self.ends else 0
 
     def _over(self, first: int, end: int) -> Sequence[Piece]:
-        """The pieces with steps of a range; with -1 also what is before the first step."""
-        return [self.piece(n) for n in range(*self._span(first, end))]
+        """The pieces with steps of a range."""
+        low = bisect_right(self.ends, first)
+        return [self.piece(number) for number in range(low, max(low, bisect_left(self.firsts, end)))]
 
-    def _span(self, first: int, end: int) -> tuple[int, int]:
-        low = bisect_right(self.ends, first)  # an event of the step before a piece's first may stand in it
-        return low, max(low, bisect_right(self.firsts, end))
+    def _about(self, first: int, end: int) -> Sequence[Piece]:
+        """The pieces with what happened in a range: the last of it may stand in the piece behind; with -1 also what
+        was before the first step."""
+        low = bisect_right(self.ends, first)
+        return [self.piece(number) for number in range(low, max(low, bisect_right(self.firsts, end)))]
 
     def numbers(self, first: int, end: int) -> Numbers:
         """The steps in the range that have rows."""
@@ -108,15 +111,15 @@ class Recording:
 
     def events(self, first: int, end: int) -> Sequence[Event]:
         """Events of steps in the range, in order; ``first`` -1 includes those before the first step."""
-        return [event for piece in self._over(first, end) for event in piece.events if first <= event.step < end]
+        return [event for piece in self._about(first, end) for event in piece.events if first <= event.step < end]
 
     def changes(self, first: int, end: int) -> Sequence[Event]:
         """Events that change what stacks, structs and threads there are."""
-        return [event for piece in self._over(first, end) for event in piece.changes if first <= event.step < end]
+        return [event for piece in self._about(first, end) for event in piece.changes if first <= event.step < end]
 
     def outside(self, first: int, end: int) -> Sequence[Outside]:
         """What was written to memory by others than the guest, in order."""
-        return [write for piece in self._over(first, end) for write in piece.outside if first <= write.step < end]
+        return [write for piece in self._about(first, end) for write in piece.outside if first <= write.step < end]
 
     def pieces(self, first: int, end: int) -> Sequence[tuple[int, int]]:
         """The range cut at pieces."""
