@@ -8,7 +8,7 @@
 #include <string.h>
 
 typedef struct {
-    uint64_t start, end, host;
+    uint64_t start, end, host, protection;
 } hostmap_range;
 
 typedef struct {

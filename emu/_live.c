@@ -6,17 +6,16 @@
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include "_hostmap.h"
 
 #define MOST_VALUES 96
 #define MOST_WAITING 16
 #define RING 64
 #define MOST_PLANS 16
-
-typedef struct { uint64_t start, end, host; } Range;
-typedef struct { uint64_t count; Range *ranges; } Table;
 
 typedef struct {
     int64_t active, plan, way, stage;
@@ -43,7 +42,9 @@ typedef struct {
     int64_t registers, sp, pc, g, number, result; /* indices of registers; g is -1 if a word of the thread's */
     int64_t arguments[2], destroyed[2]; /* destroyed by a system call: gets PC, flags; -1 */
     int64_t flags, word, pushed, insn; /* insn: bytes of a system-call instruction the PC has not passed yet */
-    Table *memory;
+    const hostmap_table *memory;
+    uint64_t last; /* range found last */
+    uint64_t fault, access; /* the page that was asked for in vain, and for what: 1 read, 2 write, 4 execute */
     uint64_t blocks, limit;
     int64_t stop, vector;
     uint64_t skip, at;
@@ -69,21 +70,13 @@ enum { NONE, SYSCALL, INTERRUPT, LIMIT, FAILED, BREAKPOINT };
 
 static uint64_t mask_of(const Live *l) { return l->word == 8 ? ~0ull : 0xffffffffull; }
 
-static unsigned char *host(const Live *l, uint64_t address, uint64_t size) {
-    uint64_t first = 0, last = l->memory->count;
-    while (first < last) {
-        uint64_t middle = (first + last) / 2;
-        const Range *r = &l->memory->ranges[middle];
-        if (address < r->start) last = middle;
-        else if (address >= r->end) first = middle + 1;
-        else return size <= r->end - address ? (unsigned char *)(uintptr_t)(r->host + (address - r->start)) : NULL;
-    }
-    return NULL;
+static unsigned char *host(Live *l, uint64_t address, uint64_t size) {
+    return hostmap_find(l->memory, address & mask_of(l), size, &l->last);
 }
 
-static uint64_t load(const Live *l, uint64_t address, uint64_t size) {
+static uint64_t load(Live *l, uint64_t address, uint64_t size) {
     uint64_t value = 0;
-    const unsigned char *at = host(l, address & mask_of(l), size);
+    const unsigned char *at = host(l, address, size);
     if (at) memcpy(&value, at, size);
     return value; /* what is not mapped reads as 0: the check then fails, or the guest faults there itself */
 }
@@ -99,7 +92,7 @@ static void stop(Live *l, int64_t why) {
     l->stop_engine(l->uc);
 }
 
-static void fill(const Live *l, const int64_t *plan, uint64_t *values) {
+static void fill(Live *l, const int64_t *plan, uint64_t *values) {
     uint64_t n = (uint64_t)l->registers, mask = mask_of(l);
     const int64_t *loads = l->table + plan[2];
     values[n] = l->thread->tls;
@@ -115,7 +108,7 @@ static int inside(const Live *l, const int64_t *plan, uint64_t address) {
     return 0;
 }
 
-static uint64_t running(const Live *l, const uint64_t *values) {
+static uint64_t running(Live *l, const uint64_t *values) {
     return l->g >= 0 ? values[l->g] : load(l, l->thread->tls - (uint64_t)l->word, l->word);
 }
 
@@ -157,11 +150,11 @@ static void fail(Live *l, int64_t number, uint64_t expected, uint64_t found) {
     stop(l, FAILED);
 }
 
-static uint64_t value(const Live *l, const int64_t *ref, const uint64_t *values, uint64_t moved) {
+static uint64_t value(Live *l, const int64_t *ref, const uint64_t *values, uint64_t moved) {
     return (values[ref[0]] + (uint64_t)ref[1] + (ref[2] ? moved : 0)) & mask_of(l);
 }
 
-static const int64_t *choose(const Live *l, const int64_t *plan, Crossing *c) {
+static const int64_t *choose(Live *l, const int64_t *plan, Crossing *c) {
     const int64_t *ways = l->table + plan[4];
     uint64_t mask = mask_of(l);
     for (int64_t w = 0; w < plan[3]; w++) {
@@ -214,7 +207,7 @@ static void note(Live *l, const Crossing *c, const uint64_t *now, uint64_t addre
     depth(l, goid, (int64_t)(now[l->sp] - load(l, g + (uint64_t)l->lo, l->word) - (uint64_t)l->guard));
 }
 
-static uint64_t guard_of(const Live *l, uint64_t g) { return load(l, g + (uint64_t)l->guard_word, l->word); }
+static uint64_t guard_of(Live *l, uint64_t g) { return load(l, g + (uint64_t)l->guard_word, l->word); }
 
 /* A hook in front of stack checks asked for a preemption, which the check behind it must make happen. */
 static void asked(Live *l, const Crossing *c, uint64_t g) {
@@ -358,6 +351,28 @@ static int clock_answered(Live *l) {
     return 1;
 }
 
+/* What a page allows: asked by the engine when it does not know, or when an access is not allowed. */
+typedef struct { uint64_t address; uint32_t allowed; } Page;
+
+static bool on_fill(void *uc, uint64_t address, int32_t access, Page *page, void *data) {
+    Live *l = data;
+    uint32_t wanted = access == 16 || access == 19 || access == 23 ? 1 : access == 17 || access == 20 || access == 22 ? 2 : 4;
+    address &= mask_of(l);
+    if (host(l, address, 1)) {
+        uint64_t allowed = l->memory->ranges[l->last].protection;
+        if (allowed & 4) allowed |= 1;
+        if (allowed & wanted) {
+            page->address = address; /* the engine rounds it to pages of its own size */
+            page->allowed = (uint32_t)allowed;
+            return true;
+        }
+    }
+    l->fault = address;
+    l->access = wanted;
+    (void)uc;
+    return false;
+}
+
 static void on_interrupt(void *uc, uint32_t vector, void *data) {
     Live *l = data;
     if ((vector == 0x80 || vector == 2) && clock_answered(l)) return;
@@ -379,7 +394,7 @@ PyMODINIT_FUNC PyInit__live(void) {
     if (!module) return NULL;
     struct { const char *name; void *address; } functions[] = {
         {"block", (void *)on_block}, {"entry", (void *)on_entry}, {"breakpoint", (void *)on_breakpoint},
-        {"ticks", (void *)on_ticks}, {"interrupt", (void *)on_interrupt}, {"syscall", (void *)on_syscall},
+        {"ticks", (void *)on_ticks}, {"fill", (void *)on_fill}, {"interrupt", (void *)on_interrupt}, {"syscall", (void *)on_syscall},
     };
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         PyObject *address = PyLong_FromVoidPtr(functions[i].address);

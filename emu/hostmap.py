@@ -1,8 +1,8 @@
 """Where guest memory lies in the host: a sorted table that Python and native code read alike.
 
-Native code gets the address of a `Table`: ``{uint64 count; struct {uint64 start, end, host;} *ranges;}``. The ranges
-are sorted and do not overlap; ``host`` is where the byte at ``start`` lies. The table changes only while the
-interpreter lock is held, so never under a native callback of an engine that runs with it.
+Native code gets the address of a `Table` (``_hostmap.h`` has it in C). The ranges are sorted and do not overlap;
+``host`` is where the byte at ``start`` lies. The table changes only while the interpreter lock is held, so never under
+a native callback of an engine that runs with it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,15 @@ from typing import NamedTuple
 
 
 class Range(ctypes.Structure):
-    """Guest addresses from ``start`` up to ``end``; the byte at ``start`` is at ``host``."""
+    """Guest addresses from ``start`` up to ``end``; the byte at ``start`` is at ``host``.
 
-    _fields_ = (("start", ctypes.c_uint64), ("end", ctypes.c_uint64), ("host", ctypes.c_uint64))
+    ``protection``: 1 read, 2 write, 4 execute, added up.
+    """
+
+    _fields_ = (
+        ("start", ctypes.c_uint64), ("end", ctypes.c_uint64), ("host", ctypes.c_uint64),
+        ("protection", ctypes.c_uint64),
+    )
 
 
 class Table(ctypes.Structure):
@@ -34,6 +40,7 @@ class Piece(NamedTuple):
     base: int
     buffer: mmap.mmap
     host: int
+    protection: int
 
 
 def zeros(size: int) -> mmap.mmap:
@@ -62,25 +69,37 @@ class HostMap:
     def __iter__(self) -> Iterator[Piece]:
         return iter(self._pieces)
 
-    def add(self, start: int, buffer: mmap.mmap) -> None:
+    def add(self, start: int, buffer: mmap.mmap, protection: int = 7) -> None:
         """Enter the whole of ``buffer`` at ``start``. ValueError if something is mapped there."""
         end = start + len(buffer)
         at = bisect_right(self._starts, start)
         if (at and self._pieces[at - 1].end > start) or (at < len(self._pieces) and self._starts[at] < end):
             raise ValueError(f"something is mapped between {start:#x} and {end:#x}")
-        self._pieces.insert(at, Piece(start, end, start, buffer, address_of(buffer)))
+        self._pieces.insert(at, Piece(start, end, start, buffer, address_of(buffer), protection))
         self._starts.insert(at, start)
         self._publish(at)
 
     def remove(self, start: int, size: int) -> None:
         """Take out ``size`` bytes; a range that reaches further is cut. Nothing need be mapped there."""
-        end, kept = start + size, []
+        self._cut(start, size, None)
+
+    def allow(self, start: int, size: int, protection: int) -> None:
+        """Change the protection of ``size`` bytes, as far as something is mapped there."""
+        self._cut(start, size, protection)
+
+    def _cut(self, start: int, size: int, protection: int | None) -> None:
+        """Give what lies in the range another protection, or, without one, take it out."""
+        end = start + size
+        kept: list[Piece] = []
         for piece in self._pieces:
             if piece.end <= start or end <= piece.start:
                 kept.append(piece)
                 continue
             if piece.start < start:
                 kept.append(piece._replace(end=start))
+            if protection is not None:
+                inside = piece._replace(start=max(piece.start, start), end=min(piece.end, end), protection=protection)
+                kept.append(inside)
             if end < piece.end:
                 kept.append(piece._replace(start=end))
         self._pieces[:] = kept
@@ -94,8 +113,8 @@ class HostMap:
             self._room, first = (Range * (2 * count + 6))(), 0
             self._table.ranges = self._room
         for number in range(first, count):
-            start, end, base, _, host = self._pieces[number]
-            self._room[number] = Range(start, end, host + start - base)
+            start, end, base, _, host, protection = self._pieces[number]
+            self._room[number] = Range(start, end, host + start - base, protection)
         self._table.count = count
 
     def find(self, address: int) -> Piece | None:
@@ -109,7 +128,7 @@ class HostMap:
         """Bytes, from as many adjacent ranges as they lie in."""
         at = bisect_right(self._starts, address)
         if at:
-            _, end, base, buffer, _ = self._pieces[at - 1]
+            _, end, base, buffer, *_ = self._pieces[at - 1]
             if 0 <= size <= end - address:
                 return buffer[address - base : address - base + size]
         parts = list(self._parts(address, size))
@@ -120,7 +139,7 @@ class HostMap:
         size = len(data)
         at = bisect_right(self._starts, address)
         if at:
-            _, end, base, buffer, _ = self._pieces[at - 1]
+            _, end, base, buffer, *_ = self._pieces[at - 1]
             if size <= end - address:
                 buffer[address - base : address - base + size] = data
                 return

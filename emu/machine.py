@@ -91,6 +91,19 @@ class Machine:
             uc.hook_add(unicorn.UC_HOOK_INSN, self._on_syscall, None, 1, 0, x86_const.UC_X86_INS_SYSCALL)
         self.hook_faults()
 
+    def translate_natively(self, fill: Any, data: int) -> None:
+        """Have ``fill`` say what each page allows, instead of the CPU's own tables, which allow all there.
+
+        The engine takes the slow way at every store into a page that it thinks may hold code, and into every page
+        while anybody wants to hear of invalid accesses: stores are five times as fast without.
+        """
+        self._uc.ctl_set_tlb_mode(unicorn.UC_TLB_VIRTUAL)
+        self.hook("fill", fill, data)
+
+    def forget_pages(self) -> None:
+        """To be called after pages were mapped, taken away or allowed otherwise."""
+        self._uc.ctl_flush_tlb()
+
     def hook_faults(self) -> None:
         """Note what a faulting access touched."""
         self._uc.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._on_invalid)
@@ -133,11 +146,12 @@ class Machine:
     def map_host(self, address: int, buffer: mmap, protection: int) -> None:
         """Map a buffer (`hostmap.zeros`) as guest memory. ``protection``: 1 read, 2 write, 4 execute, added up."""
         self._uc.mem_map_ptr(address, len(buffer), protection, address_of(buffer))
-        self.memory.add(address, buffer)
+        self.memory.add(address, buffer, protection)
 
     def allow(self, address: int, size: int, protection: int) -> None:
         """Change what may be done with mapped pages, in the bits of `map_host`."""
         self._uc.mem_protect(address, size, protection)
+        self.memory.allow(address, size, protection)
 
     def hook(self, kind: str, callback: Any, data: int = 0, begin: int = 1, end: int = 0) -> None:
         """Have a native function called: at every ``block`` or ``code`` (in a range; everywhere if begin > end),
@@ -290,7 +304,7 @@ class Machine:
 
 _HOOKS = {
     "block": unicorn.UC_HOOK_BLOCK, "code": unicorn.UC_HOOK_CODE, "interrupt": unicorn.UC_HOOK_INTR,
-    "syscall": unicorn.UC_HOOK_INSN,
+    "syscall": unicorn.UC_HOOK_INSN, "fill": unicorn.UC_HOOK_TLB_FILL,
 }
 
 

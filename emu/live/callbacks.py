@@ -11,7 +11,7 @@ from emu.live import native
 if TYPE_CHECKING:
     from emu.live.cpu import Cpu
 
-NAMES = ("block", "entry", "breakpoint", "ticks", "interrupt", "syscall")
+NAMES = ("block", "entry", "breakpoint", "ticks", "interrupt", "syscall", "fill")
 
 
 def callbacks(cpu: Cpu) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from emu.machine import PAGE, Machine, Stop
 TRANSLATIONS = 25  # room for translated code: 32 MiB
 BLOCK_TIME = 4  # virtual nanoseconds that a block takes
 _BREAKPOINTS = (3, 7)
+_ACCESS = {1: "read", 2: "write", 4: "fetch"}
 _DESCRIPTORS = {"386": 0xFFFF_8000}  # arch -> a page for the segment descriptors, where loading a segment needs them
 
 
@@ -39,7 +40,10 @@ class Cpu(Machine):
         self.hook("interrupt", self.calls["interrupt"], at)
         if self.arch.syscall.instruction == "syscall":
             self.hook("syscall", self.calls["syscall"], at)
-        self.hook_faults()
+        if "fill" in self.calls:
+            self.translate_natively(self.calls["fill"], at)
+        else:
+            self.hook_faults()
 
     def _fill(self) -> None:
         live, arch = self.live, self.arch
@@ -99,6 +103,7 @@ class Cpu(Machine):
         live = self.live
         live.limit = live.blocks + blocks
         live.stop = native.NONE
+        live.access = 0
         self._pending = None
         return self._reason(self.start())
 
@@ -114,6 +119,8 @@ class Cpu(Machine):
             return Stop("trap" if live.vector in _BREAKPOINTS else "fault", pc, vector=int(live.vector))
         if self._pending is not None:
             return Stop("fault", pc, self._pending.address, self._pending.access)
+        if live.access:
+            return Stop("fault", pc, int(live.fault), _ACCESS[live.access])
         return Stop("fault", pc) if error else Stop("budget", pc)
 
     def set_tls_base(self, address: int) -> None:

@@ -52,7 +52,7 @@ class Live(ctypes.Structure):
         ("registers", c_int64), ("sp", c_int64), ("pc", c_int64), ("g", c_int64), ("number", c_int64),
         ("result", c_int64), ("arguments", c_int64 * 2), ("destroyed", c_int64 * 2), ("flags", c_int64),
         ("word", c_int64), ("pushed", c_int64), ("insn", c_int64),
-        ("memory", c_void_p),
+        ("memory", c_void_p), ("last", c_uint64), ("fault", c_uint64), ("access", c_uint64),
         ("blocks", c_uint64), ("limit", c_uint64), ("stop", c_int64), ("vector", c_int64), ("skip", c_uint64),
         ("at", c_uint64),
         ("clock", c_uint64), ("block_time", c_uint64), ("epoch", c_uint64), ("clock_call", c_int64),
