@@ -24,10 +24,10 @@ from emu.kernel.clock import SECOND
 from emu.kernel.descriptors import of, wide
 from emu.kernel.errors import Refused
 from emu.kernel.files import Node
+from emu.kernel.nodes import Directory, Regular
 from emu.kernel.opened import OpenFile
 from emu.kernel.paths import at, node_at
 from emu.kernel.table import Thread
-from emu.kernel.virtual import Directory, Regular
 
 _DEVICE = 0x17  # of the one file system that there is
 _BLOCK, _SECTOR = 4096, 512

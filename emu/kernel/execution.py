@@ -8,9 +8,9 @@ from arch.files import EXECUTE, PATH_MAX
 from arch.linux import Errno
 from emu.kernel import memory, programs
 from emu.kernel.errors import Refused
+from emu.kernel.nodes import Program, Regular
 from emu.kernel.pending import ThreadSignals
 from emu.kernel.table import Image, Thread
-from emu.kernel.virtual import Program, Regular
 
 _TEXT, _TEXTS = 32 * 4096, 1024  # bytes of an argument, number of arguments
 

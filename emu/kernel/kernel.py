@@ -15,11 +15,12 @@ from emu.kernel.clock import Clock
 from emu.kernel.errors import Refused
 from emu.kernel.files import Captured, Empty, Files
 from emu.kernel.frames import Pushed
+from emu.kernel.nodes import Program, Regular
 from emu.kernel.pipes import Pipes
 from emu.kernel.programs import Main
 from emu.kernel.rootfs import furnish
 from emu.kernel.table import Image, Task, Thread
-from emu.kernel.virtual import Program, Regular, Tree
+from emu.kernel.virtual import Tree
 from emu.kernel.waits import Sleeper
 from emu.machine import Machine
 from emu.process import Process

@@ -11,8 +11,8 @@ from emu.kernel.errors import Refused
 from emu.kernel.files import Node, Stream
 
 if TYPE_CHECKING:
+    from emu.kernel.nodes import Directory, Regular
     from emu.kernel.table import Task
-    from emu.kernel.virtual import Directory, Regular
 
 _MOST = 1 << 20  # bytes that a read from an endless device gives at most
 _FARTHEST = (1 << 63) - 1

@@ -35,9 +35,10 @@ from emu.kernel.descriptors import of
 from emu.kernel.errors import Refused
 from emu.kernel.files import Node
 from emu.kernel.memory import c_int
+from emu.kernel.nodes import Directory, Link, Listing, Member, Regular
 from emu.kernel.opened import OpenDirectory
 from emu.kernel.table import Thread
-from emu.kernel.virtual import Directory, Link, Listing, Member, Place, Regular, permissions
+from emu.kernel.virtual import Place, permissions
 
 _NOT_KEPT = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC  # flags of open that F_GETFL does not show
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from arch.linux import Errno
 from emu.kernel.errors import Refused
 from emu.kernel.files import Node, Stream
+from emu.kernel.nodes import Device, Directory, Generated, Link, Listing, Member, Program, Regular
 from emu.kernel.opened import Full, Noise, Null, Zero
 from emu.kernel.programs import PROGRAMS
-from emu.kernel.virtual import Device, Directory, Generated, Link, Listing, Member, Program, Regular, Tree
+from emu.kernel.virtual import Tree
 
 if TYPE_CHECKING:
     from emu.kernel.kernel import Kernel

@@ -12,7 +12,7 @@ from emu.process import Process
 
 if TYPE_CHECKING:
     from emu.kernel.kernel import Kernel
-    from emu.kernel.virtual import Directory
+    from emu.kernel.nodes import Directory
 
 State = Literal["runnable", "blocked", "ended"]
 INIT = 1  # the parent of a process whose parent is not known, or has ended
@@ -76,8 +76,8 @@ class Thread:
 
     ``waits_for`` says in words what a blocked thread is waiting for. ``clear_tid``: where the kernel stores 0 when
     the thread ends. ``lender``: who lent a vfork child its memory and waits to have it back. ``call``: the system call
-    that it made last. ``unfinished``: a signal has ended its wait in that call, which is made again or fails; ``answered``: whether that
-    call has set the registers itself (sigreturn).
+    that it made last. ``unfinished``: a signal has ended its wait in that call, which is made again or fails;
+    ``answered``: whether that call has set the registers itself (sigreturn).
     """
 
     tid: int

@@ -14,8 +14,8 @@ from arch.linux import Clone, Errno
 from arch.structs import STAT
 from emu.kernel import Image, Outcome, Task, Thread, memory, run
 from emu.kernel.files import Host
+from emu.kernel.nodes import Regular
 from emu.kernel.programs import Steps
-from emu.kernel.virtual import Regular
 
 
 def started(desk: Desk, path: str, *arguments: str, environment: tuple[str, ...] = ()) -> Thread:
