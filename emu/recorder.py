@@ -104,7 +104,7 @@ class Recorder:
     def clear(self) -> None:
         """Forget everything recorded."""
         state = self._state
-        state.steps = state.rows_used = state.accesses_used = 0
+        state.steps = state.rows_used = state.accesses_used = state.lost = 0
         if self._rows.used:
             self._rows = _Store()
         if self._entries.used:
@@ -289,9 +289,10 @@ class Recorder:
     def accesses(self) -> list[Access]:
         """The accesses that are kept, in order."""
         self.drain()
-        new = self._entries.view(self._decoded)
-        self._decoded += len(new)
-        self._accesses += [Access(s, a, size, value, write == 1) for s, a, value, size, write in ENTRY.iter_unpack(new)]
+        if self._decoded < self._entries.used:
+            new = ENTRY.iter_unpack(self._entries.view(self._decoded))
+            self._accesses += [Access(s, a, size, value, write == 1) for s, a, value, size, write in new]
+            self._decoded = self._entries.used
         return self._accesses
 
     @property
@@ -303,4 +304,4 @@ class Recorder:
         """All registers now."""
         everything = self._all
         read_batch(self._uc._uch, everything.ids, everything.pointers, everything.count)
-        return dict(zip(self._arch.registers, everything.row, strict=True))
+        return dict(zip(self._arch.registers, everything.row[:], strict=True))

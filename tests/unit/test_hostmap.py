@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import arch as arches
 from emu.hostmap import HostMap, Table, address_of, zeros
+from emu.machine import PAGE, Machine
 
-PAGE = 0x1000
+CODE, DATA = 0x4000_0000, 0x5000_0000
 
 
 def native(where: HostMap, address: int) -> int | None:
@@ -59,6 +61,30 @@ def test_the_host_address_is_the_buffers() -> None:
     piece = where.find(5 * PAGE + 7)
     assert piece is not None
     assert piece.host == address_of(buffer)
+
+
+def test_the_engine_and_the_host_see_the_same_bytes_after_any_cut() -> None:
+    """A mapping that is taken apart by unmapping and by protection keeps its bytes, for the guest too."""
+    machine = Machine(arches.get("amd64"))
+    machine.map(CODE, PAGE, executable=True)
+    machine.write(CODE, bytes.fromhex("488b03 488903 90"))  # mov rax, [rbx]; mov [rbx], rax
+    machine.map(DATA, 8 * PAGE)
+    for page in range(8):
+        machine.write(DATA + page * PAGE, bytes([page + 1] * 8))
+    machine.unmap(DATA + 3 * PAGE, PAGE)
+    machine.protect(DATA + 5 * PAGE, PAGE, touchable=False)
+    seen = {}
+    for page in range(8):
+        machine.set_registers({"rip": CODE, "rbx": DATA + page * PAGE, "rax": 0})
+        stop = machine.run(1)
+        seen[page] = stop.kind if stop.kind == "fault" else machine.registers()["rax"] & 0xFF
+    assert seen == {0: 1, 1: 2, 2: 3, 3: "fault", 4: 5, 5: "fault", 6: 7, 7: 8}
+    machine.set_registers({"rip": CODE + 3, "rbx": DATA + 6 * PAGE, "rax": 0x1234})
+    machine.run(1)
+    assert machine.word(DATA + 6 * PAGE) == 0x1234
+    assert machine.read(DATA + 5 * PAGE, 1) == b"\6"  # the host is not kept out
+    with pytest.raises(ValueError, match="bytes are mapped"):
+        machine.read(DATA + 3 * PAGE, 1)
 
 
 spans = st.tuples(st.booleans(), st.integers(0, 24), st.integers(1, 8))
