@@ -102,7 +102,7 @@ class Process:
         """The same memory and registers in a process of its own, as after a fork."""
         twin = copy(self)
         twin.machine, twin.regions = self.machine.copy(), list(self.regions)
-        twin._patched = list(self._patched)
+        twin._patched, twin.told = list(self._patched), None
         return twin
 
     def register_poison(self, register: str) -> int:

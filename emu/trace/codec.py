@@ -62,7 +62,7 @@ def encode(piece: Kept, start: Standing) -> Iterator[tuple[str, bytes]]:
     yield "code.data", b"".join(data for _, data in code)
 
 
-_JSON: dict[str, Any] = {"ensure_ascii": False, "separators": (",", ":"), "sort_keys": True}
+_JSON: dict[str, Any] = {"ensure_ascii": False, "separators": (",", ":")}
 
 
 def _events(events: Sequence[Event], standing: bool) -> bytes:
