@@ -195,7 +195,7 @@ static void judge(Live *l, const int64_t *stage, const uint64_t *then, const uin
     }
 }
 
-static void note(Live *l, const Crossing *c, const uint64_t *now, uint64_t address) {
+static void note(Live *l, const Crossing *c, const uint64_t *now, uint64_t address, int stands) {
     uint64_t g = running(l, now), goid = load(l, g + (uint64_t)l->goid, 8);
     Row row = {l->rows, l->thread->tid, (uint64_t)c->plan, (uint64_t)c->way, (uint64_t)c->stage, g, goid,
                c->values[l->sp], now[l->sp], address, l->blocks};
@@ -204,7 +204,7 @@ static void note(Live *l, const Crossing *c, const uint64_t *now, uint64_t addre
     for (size_t i = 0; i < sizeof row / sizeof *word; i++) l->digest = (l->digest ^ word[i]) * 0x100000001b3ull;
     l->rows++;
     l->crossings[c->plan]++;
-    depth(l, goid, (int64_t)(now[l->sp] - load(l, g + (uint64_t)l->lo, l->word) - (uint64_t)l->guard));
+    if (stands) depth(l, goid, (int64_t)(now[l->sp] - load(l, g + (uint64_t)l->lo, l->word) - (uint64_t)l->guard));
 }
 
 static uint64_t guard_of(Live *l, uint64_t g) { return load(l, g + (uint64_t)l->guard_word, l->word); }
@@ -241,7 +241,7 @@ static void leave(Live *l, uint64_t address) {
         moved = load(l, where, l->word) - c->values[plan[7]];
     }
     judge(l, l->table + way[3] + 5 * c->stage, c->values, now, moved, address);
-    if (l->standing >= 0 && l->failed < 0) {
+    if (plan[8] && l->standing >= 0 && l->failed < 0) {
         const int64_t *also = l->table + l->table[l->standing];
         Crossing here = {0};
         memcpy(here.values, now, (size_t)l->registers * sizeof *now);
@@ -249,7 +249,7 @@ static void leave(Live *l, uint64_t address) {
         const int64_t *found = choose(l, also, &here);
         if (found) judge(l, l->table + found[3], here.values, now, 0, address);
     }
-    note(l, c, now, address);
+    note(l, c, now, address, plan[8] != 0);
     if (c->plan == l->hook) asked(l, c, running(l, now));
     if (++c->stage < way[2]) {
         c->back = now[l->sp] + (uint64_t)l->pushed;

@@ -68,7 +68,8 @@ class Plan:
     """One routine. ``loads``: words that are read at entry, in order; each may be relative to one before it.
 
     ``inside``: address ranges where control may go on the way. ``top``: index in values of the highest address of the
-    stack that the routine was entered on, and where it was read.
+    stack that the routine was entered on, and where it was read. ``stands``: what holds wherever a crossing ends holds
+    when this one does.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Plan:
     loads: list[Ref] = field(default_factory=list)
     ways: list[Way] = field(default_factory=list)
     top: int = -1
+    stands: bool = True
 
 
 class Compiler:
@@ -214,9 +216,10 @@ def encode(plans: Iterable[Plan]) -> tuple[array[int], list[tuple[Plan, Stage, C
             ways.append([len(way.conditions), conditions, len(stages), put(stages)])
         loads = put([[load.base, load.offset] for load in plan.loads])
         inside = put([[first, last] for first, last in plan.inside])
-        # entry, loads, ways, ranges, index of the stack's top
+        # entry, loads, ways, ranges, index of the stack's top, whether the standing plan is judged too
         out[number] = put([[
             plan.entry, len(plan.loads), loads, len(ways), put(ways), len(plan.inside), inside, plan.top,
+            int(plan.stands),
         ]])
     return array("q", [_signed(value) for value in out]), known
 

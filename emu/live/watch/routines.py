@@ -13,6 +13,7 @@ from asm.hooks import ROUTINES
 from asm.program import Symbol
 from emu.contracts import growth, hooks, switch, systemstack
 from emu.contracts.effect import Entry
+from emu.contracts.handler import sigtramp
 from emu.contracts.standing import standing
 from emu.live.watch.plan import Compiler, Plan
 from emu.live.watch.symbolic import Subject
@@ -53,6 +54,10 @@ def plans(binary: GoBinary, arch: Arch) -> list[Plan]:
             through = binary.routines["morestack"] if name == "morestack_noctxt" else None
             inside += [_range(through)] if through else []
             made.append(compiler.plan(name, contract, symbol.address, inside))
+    handler = find(binary, "sigtramp")
+    if handler is not None:
+        made.append(compiler.plan("sigtramp", sigtramp, handler.address, [_range(handler), *helpers]))
+        made[-1].stands = False  # SP is on one stack, and g is that of another
     for name, contract in HOOKS.items():
         symbol = find(binary, name)
         if symbol is not None:
