@@ -81,9 +81,10 @@ class _Tracing:
         self._recording = InMemory(header)
         return Collector(header, self._recording.add, code, Watcher(header).events)
 
-    def _begin(self, world: World) -> Callable[[Stop, str], None]:
+    def _begin(self, world: World, *, judged: bool = True) -> Callable[[Stop, str], None]:
         """The entry state stands."""
-        tracer = self._tracer = Tracer(world, f"{self._name}, {self._scene}", self._sink, self._command)
+        entered = f"{self._name}, {self._scene}"
+        tracer = self._tracer = Tracer(world, entered, self._sink, self._command, judged=judged)
 
         def stopped(stop: Stop, where: str) -> None:
             self._last, self._where = stop, where
@@ -121,7 +122,7 @@ class _Tracing:
         world = self._world
         world.reset()
         world.enter(self._name)
-        stopped = self._begin(world)
+        stopped = self._begin(world, judged=False)
         try:
             stop = self._called(steps, stopped)
         except KeyboardInterrupt:

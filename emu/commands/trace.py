@@ -68,7 +68,9 @@ def trace(
     from emu.trace.writer import to_file
 
     target, name = traced(routine, arch, era, file)
-    run = freerun.trace(target, name, scene, steps, to_file(output) if output else None, ("trace", routine))
+    given = (("--arch", arch), ("--era", era), ("--elf", file), ("--scene", scene), ("--steps", str(steps)))
+    words = ["trace", routine, *(word for option, value in given if value is not None for word in (option, value))]
+    run = freerun.trace(target, name, scene, steps, to_file(output) if output else None, words)
     if run.recording is not None:
         interrupted = run.outcome == "interrupted"
         _show(run.recording, as_json, colour, max(0, run.recording.steps - _LAST) if interrupted else 0)

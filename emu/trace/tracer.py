@@ -68,16 +68,19 @@ def _identity(target: Target) -> str:
 class Tracer:
     """Records a world's run. Create it when the entry state stands: what memory holds then is the first to be kept.
 
-    ``pc``: of the last instruction that was handed over.
+    ``judged``: the recorder keeps the accesses as well, for contracts that look at the writes. ``pc``: of the last
+    instruction that was handed over.
     """
 
-    def __init__(self, world: World, entered: str, open_sink: Open, command: Sequence[str] = ()) -> None:
+    def __init__(
+        self, world: World, entered: str, open_sink: Open, command: Sequence[str] = (), *, judged: bool = False
+    ) -> None:
         self._world, self._recorder = world, world.process.machine.recorder
         self._sink = open_sink(header_of(world, entered, command), self._code)
         for address, data in known_memory(world):
             self._sink.add_memory(-1, address, data)
         self._recorder.clear()
-        self._recorder.sink, self._recorder.keeps_accesses = self._took, True  # contracts look at the writes
+        self._recorder.sink, self._recorder.keeps_accesses = self._took, judged
         self._recorder.rows_wanted = self._recorder.reads_wanted = True
         self._stopped_after = -1
         self.pc, self._columns = 0, len(world.arch.registers)

@@ -186,7 +186,7 @@ def _steps(world: World, routine: str, scene: Scene) -> list[Step]:
         return Collector(header, recordings[0].add, code)
 
     def watch(w: World) -> Tracer:
-        tracers.append(Tracer(w, "test", keep))
+        tracers.append(Tracer(w, "test", keep, judged=True))
         return tracers[0]
 
     judge(world, scene, ROUTINES[routine].contract, lambda w: watch(w).stopped)
