@@ -15,7 +15,7 @@ from emu.live.process import STACK, STACK_TOP, LiveProcess
 from emu.live.space import EXECUTE, READ, WRITE
 from emu.machine import PAGE
 
-ENVIRONMENT: Mapping[str, str] = {"PATH": "/usr/bin:/bin", "HOME": "/", "LANG": "C", "TMPDIR": "/tmp"}
+ENVIRONMENT: Mapping[str, str] = {"PATH": "/usr/bin:/bin", "HOME": "/root", "LANG": "C", "TMPDIR": "/tmp"}
 """What a guest's environment holds unless it is told otherwise."""
 MOST_TEXT = 128 << 10  # bytes of arguments and environment
 

@@ -12,7 +12,7 @@ import arch as arches
 from asm import goelf
 from asm.goelf import GoBinary
 from emu.contracts.judge import Check
-from emu.kernel import mapping, segments, waits
+from emu.kernel import mapping, rootfs, segments, waits
 from emu.kernel.files import Host
 from emu.kernel.kernel import Kernel
 from emu.kernel.table import Image, Thread
@@ -76,12 +76,14 @@ class LiveRun:
     def _open(self, path: str, arguments: Sequence[str], host: bool) -> None:
         """The first process's descriptors and name."""
         task = self.kernel.main.task
-        task.image, task.executable = Image(path, (path, *arguments)), path
-        if host:
-            for number in list(task.files.slots):
-                task.files.close(number)
-            for stream, mode in ((sys.stdin.buffer, 0), (sys.stdout.buffer, 1), (sys.stderr.buffer, 1)):
-                task.files.open(Host(stream, mode))
+        task.image = Image(path, (path, *arguments))
+        rootfs.place(task, path, self.binary.path.read_bytes())
+        if not host:
+            return
+        for number, (stream, mode) in enumerate(((sys.stdin, 0), (sys.stdout, 1), (sys.stderr, 1))):
+            task.files.close(number)
+            if stream is not None:  # one that is closed here is closed there
+                task.files.open(Host(stream.buffer, mode))
 
     def _answer_ticks(self) -> None:
         """The cycle counter is the virtual clock, or no two runs were alike."""
