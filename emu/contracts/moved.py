@@ -38,9 +38,8 @@ def moved(arch: Arch, guards: Guards, old: Copy, new: Copy, size: int) -> Iterat
         expected = (value + delta) & arch.mask
         inside = old.lo <= value <= old.hi
         if not inside or arch.unpack(now) != expected:
-            where = f"word {at:#x} bytes above SP"
-            yield _check(where, "the old one, moved with the stack" if inside else "unchanged", expected if inside else value,
-                         arch.unpack(now))
+            wanted, source = (expected, "the old one, moved with the stack") if inside else (value, "unchanged")
+            yield _check(f"word {at:#x} bytes above SP", source, wanted, arch.unpack(now))
             return
     yield _check("words in use", "the same, or moved with the stack", 0, 0)
 

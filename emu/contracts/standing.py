@@ -1,4 +1,4 @@
-"""What holds wherever a crossing ends: SP is on the stack of the g that runs, and that g's guard word is a legal one."""
+"""What holds wherever a crossing ends: SP is on the stack of the g that runs, whose guard word is a legal one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ def standing(e: Entry) -> Effect:
     special = tuple(value & e.arch.mask for value in guards.special.values())
     if g == e.g0:
         kind = "g0"
-        legal: tuple[int, ...] = (low + guards.guard, low)  # the first thread's g0 has no room below its guard until mstart
+        # the first thread's g0 has no room below its guard until mstart
+        legal: tuple[int, ...] = (low + guards.guard, low)
     elif g == e.field(e.m, "m.gsignal"):
         kind, legal = "gsignal", (low + guards.guard,)
     else:
