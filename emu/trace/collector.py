@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,17 @@ class Collector:
         if len(found):
             self._reached(first, first + len(found))
             self._rows.append((Turn(first, first + len(found), thread), found))
+
+    def add_numbered(self, thread: int, numbers: Bytes, rows: Bytes) -> None:
+        """Rows of one thread with the steps (8 bytes each) they belong to, ascending: what ran in some ranges only."""
+        steps = np.frombuffer(bytes(numbers), "<u8")
+        found = np.frombuffer(bytes(rows), "<u8").reshape(len(steps), self._columns)
+        edges = [0, *(np.flatnonzero(np.diff(steps) != 1) + 1).tolist(), len(steps)]
+        for low, high in pairwise(edges):
+            if low < high:
+                first = int(steps[low])
+                self._reached(first, first + high - low)
+                self._rows.append((Turn(first, first + high - low, thread), found[low:high]))
 
     def add_accesses(self, accesses: Bytes) -> None:
         """Records of `ACCESS`, ascending by step."""

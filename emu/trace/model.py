@@ -310,6 +310,9 @@ class Sink(Protocol):
     def add_rows(self, first: int, thread: int, rows: Bytes) -> None:
         """Rows of consecutive steps of one thread, 8 bytes a column."""
 
+    def add_numbered(self, thread: int, numbers: Bytes, rows: Bytes) -> None:
+        """Rows of one thread with the steps (8 bytes each) they belong to, ascending: what ran in some ranges only."""
+
     def add_accesses(self, accesses: Bytes) -> None:
         """Records of `ACCESS`, ascending by step."""
 

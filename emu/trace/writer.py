@@ -38,10 +38,11 @@ class Writer(Collector):
         self._put(pack("HEAD", [("header", encode_header(header))]))
 
     def _put(self, data: bytes) -> int:
-        """Write; the offset that the bytes have. A full disk is the user's to mend."""
+        """Write, down to the file; the offset that the bytes have. A full disk is the user's to mend."""
         try:
             offset = self._stream.tell()
             self._stream.write(data)
+            self._stream.flush()  # a piece is there whatever becomes of this process
         except OSError as error:
             raise BadInput(f"{self._path}: {error.strerror or error}") from None
         return offset

@@ -13,6 +13,7 @@ from assembled import ARCHES, target
 from emu import freerun
 from emu import target as targets
 from emu.errors import BadInput
+from emu.trace import collector
 from emu.trace.collector import Collector
 from emu.trace.findings import findings
 from emu.trace.header import encode_header
@@ -231,6 +232,42 @@ def test_rows_of_parts_of_a_run(header: Header, tmp_path: Path) -> None:
         assert read.state(read.steps).registers == dict(zip(header.columns, rows[0].tolist(), strict=True))
 
 
+def test_rows_with_numbers_of_their_own(header: Header) -> None:
+    kept, rows = InMemory(header), rows_of(header, 6)
+    sink = Collector(header, kept.add, lambda _address, _size: b"")
+    numbers = np.array([3, 4, 9, 70_000, 70_001, 200_000], np.uint64)
+    sink.add_numbered(2, numbers.tobytes(), rows.tobytes())
+    sink.add_numbered(2, b"", b"")
+    sink.close(200_001)
+    assert kept.numbers(0, kept.steps).tolist() == numbers.tolist()
+    assert np.array_equal(kept.rows(0, kept.steps), rows)
+    assert [tuple(turn) for turn in kept.turns(4, 70_001)] == [(4, 5, 2), (9, 10, 2), (70_000, 70_001, 2)]
+
+
+def test_much_memory_from_outside_is_split(header: Header, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A piece ends where it holds enough, before the first step and between any two."""
+    monkeypatch.setattr(collector, "MOST_OUTSIDE", 5000)
+    path, lo, rows = tmp_path / "much", header.stacks[0].lo, rows_of(header, 20)
+    sink = Writer(str(path), header, lambda _address, _size: b"", watch=False)
+    sink.add_memory(-1, lo, b"a" * 6000)
+    sink.add_memory(-1, lo + 10, b"b" * 6000)
+    sink.add_event(-1, "gate", 0, {"name": "early"})
+    sink.add_rows(0, 0, rows[:10].tobytes())
+    sink.add_memory(9, lo, b"c" * 6000)
+    sink.add_event(9, "gate", 0, {"name": "late"})
+    sink.add_rows(10, 0, rows[10:].tobytes())
+    sink.close(20)
+    with open_trace(str(path)) as read:
+        assert (read.damage, read.ends) == (None, [0, 0, 0, 10, 20])
+        assert [event.data["name"] for event in read.events(-1, 0)] == ["early"]
+        assert [event.data["name"] for event in read.events(9, 10)] == ["late"]
+        assert [write.step for write in read.outside(-1, 20)] == [-1, -1, 9]
+        first, tenth = (read.state(step).memory.read(lo, 6010)[0] for step in (9, 10))
+        assert first == b"a" * 10 + b"b" * 6000
+        assert tenth == b"c" * 6000 + b"b" * 10
+        assert np.array_equal(read.rows(0, 20), rows)
+
+
 def test_what_comes_too_late_is_refused(header: Header) -> None:
     sink = Collector(header, lambda _piece: None, lambda _address, _size: b"")
     sink.add_rows(0, 0, rows_of(header, BUCKET + 1).tobytes())
@@ -313,6 +350,19 @@ def test_damage_in_the_middle_leaves_what_is_before(long: Path, tmp_path: Path) 
         assert len(read.rows(2 * BUCKET, LONG)) == LONG - 2 * BUCKET, "what is behind the damage can be reached"
         with pytest.raises(Damaged, match="piece 2: the checksum is wrong"):
             read.rows(BUCKET, BUCKET + 1)
+
+
+def test_run_that_was_never_closed(header: Header, tmp_path: Path) -> None:
+    """What a process leaves that is killed: every piece it had written."""
+    path = tmp_path / "open"
+    sink = Writer(str(path), header, lambda _address, _size: b"", watch=False)
+    rows = rows_of(header, 2 * BUCKET + 10)
+    sink.add_rows(0, 0, rows[:-5].tobytes())
+    sink.add_rows(2 * BUCKET + 5, 0, rows[-5:].tobytes())
+    with open_trace(str(path)) as read:
+        assert read.steps == 2 * BUCKET
+        assert np.array_equal(read.rows(0, read.steps), rows[: 2 * BUCKET])
+        assert "breaks off" in str(read.damage)
 
 
 def test_missing_index_is_made_again(long: Path, tmp_path: Path) -> None:
