@@ -254,6 +254,9 @@ ERAS: dict[str, Era] = {
     )
 }
 
+HOOKS: Mapping[str, str] = {"mayMoreStackPreempt": "StackPreempt", "mayMoreStackMove": "StackForceMove"}
+"""The runtime's own hooks in front of stack checks -> the request that they put into the guard."""
+
 # The minor versions of Go 1 that belong to an era; 3 and 9 are the releases that the commits shipped in.
 _RELEASES = {3: "2014", 9: "2017"} | dict.fromkeys(range(21, 28), "modern")
 

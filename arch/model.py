@@ -98,7 +98,8 @@ class Arch:
     ``pc``, ``flags``, ``link``, ``ctxt`` (closure context), ``result``, ``fp`` (frame pointer as Go
     keeps it). ``flag_bits``: condition flag -> bit number in the flags register. ``flags_fixed``: bits that
     are always set in it. ``gives_way``: mask and value of instructions by which a thread says that it only waits, where
-    the engine calls them illegal. ``vectors``: the vector registers that Go uses. ``alignment``: bytes an instruction's address is a multiple of. ``nop``: one no-op.
+    the engine calls them illegal. ``vectors``: the vector registers that Go uses. ``alignment``: bytes an instruction's
+    address is a multiple of. ``nop``: one no-op.
     """
 
     name: str

@@ -13,7 +13,7 @@ from importlib import resources
 
 import arch as arches
 from arch import linux
-from arch.golang import Era
+from arch.golang import HOOKS, Era
 from arch.habits import Habits
 from arch.model import Arch
 from asm import hooks, prologue, source
@@ -144,8 +144,8 @@ def build(
     used = {name for function in table.values() for name in _NAMED.findall(function.body)}
     if hook:
         used.add(hook.name)
-    own = hooks.routines(arch) if hook and hook.name in hooks.ROUTINES else []
-    known = {*table, *entries, *LEAVES.values(), *(hooks.ROUTINES if own else ())}
+    own = hooks.routines(arch) if hook and hook.name in HOOKS else []
+    known = {*table, *entries, *LEAVES.values(), *(HOOKS if own else ())}
     waiting = [*LEAVES.values(), *sorted(used - known)]
     gates = {name: gates_at + index * _STEP for index, name in enumerate(waiting)}
     values = {name: values_at + index * arch.word for index, name in enumerate((*table, *gates))}

@@ -14,9 +14,6 @@ from arch.model import Arch
 from asm import source
 from asm.statement import Statement, scan
 
-ROUTINES = {"mayMoreStackPreempt": "StackPreempt", "mayMoreStackMove": "StackForceMove"}
-"""The runtime's own hooks -> the request that they put into the guard."""
-
 
 @dataclass(frozen=True)
 class Hook:

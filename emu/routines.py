@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from arch.golang import VARIANTS
-from asm.hooks import ROUTINES as HOOKS
+from arch.golang import HOOKS, VARIANTS
 from emu.contracts import growth as growth_contracts
 from emu.contracts import hooks as hook_contracts
 from emu.contracts import switch as switch_contracts

@@ -87,7 +87,7 @@ def of_hooks(era_name: str, arch_name: str) -> Target:
     arch, era = arches.get(arch_name), golang.era(era_name)
     outside = gates(RUNTIME_GATES + OUTSIDE_GATES)
     program = assemble(hooks.routines(arch), arch, base=CODE, names=era.names(arch), gates=outside)
-    return Target(arch, era, program, {name: program.symbols[name] for name in hooks.ROUTINES}, {})
+    return Target(arch, era, program, {name: program.symbols[name] for name in golang.HOOKS}, {})
 
 
 def of_statements(era: Era, arch: Arch, statements: Sequence[Statement]) -> Target:
@@ -127,7 +127,7 @@ def of_binary(path: str) -> Target:
     program = replace(binary.program, gates={**named, **gates(OUTSIDE_GATES)})
     cgo = "runtime.iscgo" in program and binary.settings.get("GOARM", "7")[0] not in _HELPED
     data = {"iscgo": program.symbols["runtime.iscgo"].address} if cgo else {}
-    hooked = {name: program.symbols[f"runtime.{name}"] for name in hooks.ROUTINES if f"runtime.{name}" in program}
+    hooked = {name: program.symbols[f"runtime.{name}"] for name in golang.HOOKS if f"runtime.{name}" in program}
     return Target(
         arch, era, program, {**binary.routines, **hooked}, data, binary.go, str(path),
         vfork_inputs=binary.vfork_inputs or 0,

@@ -103,7 +103,7 @@ def _run(variant: Variant, arch: Arch, _schedule: str) -> Verdict:
     setup = _SETUPS[variant.name]
     program = Program(targets.of_era("modern", arch.name), setup.functions, _CALLED, setup.hook)
     alone, told, steps = list[tuple[str, Check]](), list[str](), 0
-    if setup.hook and setup.hook.name in hooks.ROUTINES:
+    if setup.hook and setup.hook.name in golang.HOOKS:
         results = check(targets.of_hooks("modern", arch.name), [setup.hook.name])
         alone = [(f"{setup.hook.name}, {r.scene}", r.check) for r in results if r.check]
         told.append(f"{setup.hook.name} alone, on g, g0 and gsignal, with every special guard: {len(alone)} checks")

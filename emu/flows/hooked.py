@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
+from arch.golang import HOOKS
 from asm.guests import Function
-from asm.hooks import ROUTINES, Hook
+from asm.hooks import Hook
 from emu.contracts.judge import Check
 from emu.flows import guests
 from emu.flows.growths import Growths
@@ -91,7 +92,7 @@ class Program:
 
     def _once(self) -> None:
         """Every call of a function whose check has a hook met the request of that, and no other did."""
-        request = ROUTINES.get(self.hook.name) if self.hook else None
+        request = HOOKS.get(self.hook.name) if self.hook else None
         if request is None:
             return
         met = Counter(event.function for event in self.session.events if _ANSWERS[request](event))

@@ -8,8 +8,8 @@ from typing import Protocol
 
 import arch as arches
 from arch import golang
+from arch.golang import HOOKS
 from asm.elf import ElfError
-from asm.hooks import ROUTINES as HOOKS
 from asm.statement import AsmError
 from emu import target as targets
 from emu.errors import BadInput

@@ -8,8 +8,9 @@ import sys
 import pytest
 
 import arch as arches
+from arch.golang import HOOKS as ROUTINES
 from asm.guests import Function
-from asm.hooks import ROUTINES, Hook
+from asm.hooks import Hook
 from emu import cases
 from emu import target as targets
 from emu.cases.maymorestack import _CALLED, _FRESH, Setup

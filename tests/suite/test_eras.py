@@ -7,7 +7,7 @@ from _pytest.mark import ParameterSet
 
 import arch as arches
 from arch import golang
-from asm.hooks import ROUTINES as HOOKS
+from arch.golang import HOOKS
 from emu.routines import ROUTINES
 from emu.suite.fixture import Suite
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import arch as arches
-from asm.hooks import ROUTINES
+from arch.golang import HOOKS as ROUTINES
 from asm.readback import disassemble
 from emu import target as targets
 from emu.check import check_routine

@@ -9,7 +9,6 @@ from arch import golang
 from arch.habits import habits
 from arch.model import Arch
 from asm.goelf import GoBinary
-from asm.hooks import ROUTINES
 from asm.program import Symbol
 from emu.contracts import growth, hooks, switch, systemstack
 from emu.contracts.effect import Entry
@@ -22,7 +21,7 @@ CONTRACTS: Mapping[str, Callable[[Entry], Any]] = {
     "mcall": switch.mcall, "gogo": switch.gogo, "systemstack": systemstack.systemstack,
     "morestack": growth.morestack, "morestack_noctxt": growth.morestack_noctxt,
 }
-HOOKS = {name: hooks.of(request) for name, request in ROUTINES.items()}
+HOOKS = {name: hooks.of(request) for name, request in golang.HOOKS.items()}
 # What these routines call or jump to before they leave for good.
 _HELPERS = ("gogo", "setg", "runtime.save_g", "runtime.load_g", "gosave_systemstack_switch")
 
