@@ -5,26 +5,23 @@ Each is stopped at its entry and where it leaves: asyncPreempt, copystack, rawVf
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from arch import golang
 from arch.habits import habits
 from asm.goelf import GoBinary
 from asm.program import Symbol
-from asm.readback import disassemble
 from emu.contracts import preempt, syscalls
 from emu.contracts.effect import Effect, Entry
 from emu.contracts.judge import Check, judge_moment
 from emu.contracts.moved import Copy, moved
 from emu.kernel.table import Thread
+from emu.live.ends import ends
 from emu.live.loop import Loop
 from emu.live.process import LiveProcess
 from emu.live.watch.routines import find
 
-_RETURNS = re.compile(r"ret\b|bx lr|(mov|add) pc, lr|ldr pc, \[sp\]|(pop|ldm\w* sp!,) \{.*pc\}")
-_TRAPS = re.compile(r"syscall|int 0x80|svc")
 _SNAPSHOT = 256  # bytes above SP that a contract may ask for later
 
 
@@ -67,21 +64,16 @@ class Rare:
         if symbol is None:
             return
         self._stop(symbol.address, entered)
-        for address in self._ends(symbol, _RETURNS):
+        found = ends(self.arch, self.program, symbol)
+        for address in found["returns"]:
             self._stop(address, leaves)
         if name == "rawVforkSyscall":
-            for address in self._ends(symbol, _TRAPS, behind=True):
+            for address in found["traps"]:
                 self._stop(address, self._answered)
 
     def _stop(self, address: int, then: Callable[[Thread], None]) -> None:
         self._process.machine.breakpoint(address)
         self._loop.at[address] = then
-
-    def _ends(self, symbol: Symbol, pattern: re.Pattern[str], behind: bool = False) -> Iterator[int]:
-        code = self.program.read(symbol.address, symbol.size)
-        for address, data, text in disassemble(self.arch, code, symbol.address):
-            if pattern.match(text):
-                yield address + len(data) if behind else address
 
     # evidence
 
