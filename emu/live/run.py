@@ -57,7 +57,7 @@ class LiveRun:
         self.kernel = Kernel(self.process)
         for module in (mapping, segments, waits):
             self.kernel.add(module.CALLS)
-        self.kernel.random, self.kernel.cpus = Random(settings.limits.seed), settings.ncpu
+        self.kernel.random, self.kernel.cpus = Random(settings.limits.seed or 0), settings.ncpu
         path, environment = str(binary.path), {**boot.ENVIRONMENT, **settings.environment}
         boot.start(self.process, binary.entry, path, (path, *arguments), environment, self.kernel.random)
         self._open(path, arguments, settings.host)
