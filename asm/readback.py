@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -32,6 +33,7 @@ _SHIFTS_BY_REGISTER = {
 }
 ARM_NAMES = {"sb": "r9", "sl": "r10", "fp": "r11", "ip": "r12", "r13": "sp", "r14": "lr", "r15": "pc"}
 """Other names of arm registers -> the ones used here."""
+_ARM_NAME = re.compile(rf"\b({'|'.join(ARM_NAMES)})\b")
 
 
 class Reader:
@@ -53,13 +55,19 @@ class Reader:
         """Names of all instructions that Capstone knows."""
         return frozenset(name for n in range(1, 2048) if (name := self.engine.insn_name(n)))
 
+    def text(self, name: str, operands: str) -> str:
+        """An instruction's text, with registers named as our sources name them."""
+        if self.isa == "arm":
+            operands = _ARM_NAME.sub(lambda match: ARM_NAMES[match[0]], operands)
+        return f"{name} {operands}".strip()
+
     def read(self, code: bytes, address: int) -> Decoded | None:
         """The one instruction that ``code`` is; None if it is none, more than one, or has bytes to spare."""
         found = list(self.engine.disasm(code, address, 2))
         if len(found) != 1 or found[0].size != len(code):
             return None
         insn = found[0]
-        text = f"{insn.mnemonic} {insn.op_str}".strip()
+        text = self.text(insn.mnemonic, insn.op_str)
         if self.isa == "x86":
             far = insn.mnemonic in ("call", "jmp") and insn.op_str.startswith("ptr ")
             flags = bytes(insn.prefix).replace(b"\0", b"")
@@ -116,9 +124,10 @@ def reader(arch: Arch) -> Reader:
 
 
 def disassemble(arch: Arch, code: bytes, address: int) -> Iterator[tuple[int, bytes, str]]:
-    """Rows of (address, bytes, text in Capstone's words), up to the first bytes that are no instruction."""
-    for at, size, name, operands in reader(arch).engine.disasm_lite(code, address):
-        yield at, code[at - address : at - address + size], f"{name} {operands}".strip()
+    """Rows of (address, bytes, text), up to the first bytes that are no instruction. Capstone's words, our registers."""
+    found = reader(arch)
+    for at, size, name, operands in found.engine.disasm_lite(code, address):
+        yield at, code[at - address : at - address + size], found.text(name, operands)
 
 
 def updates(arch: Arch, code: bytes, address: int) -> int:

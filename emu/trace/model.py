@@ -329,10 +329,17 @@ class Sink(Protocol):
         """The run is over, after so many steps."""
 
 
-def after(recording: Recording, first: int, end: int) -> tuple[Rows, NDArray[np.bool_]]:
-    """The state after each step that has a row, and whether it is known (else the row is the one before)."""
-    turns, rows, following = recording.turns(first, end + 1), recording.rows(first, end), recording.rows(end, end + 1)
-    return following_rows(turns, np.concatenate([rows, following]), recording.cuts(first, end), len(rows))
+def after(
+    recording: Recording, first: int, end: int, columns: Sequence[int] | None = None
+) -> tuple[Rows, NDArray[np.bool_]]:
+    """The state after each step that has a row, and whether it is known (else the row is the one before).
+
+    With ``columns`` only these, as `Recording.rows` gives them.
+    """
+    rows, following = recording.rows(first, end, columns), recording.rows(end, end + 1, columns)
+    steps, states = recording.cuts(first, end)
+    cuts = steps, states if columns is None else states[:, list(columns)]
+    return following_rows(recording.turns(first, end + 1), np.concatenate([rows, following]), cuts, len(rows))
 
 
 def following_rows(

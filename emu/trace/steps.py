@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from asm.readback import disassemble
-from emu.trace.ledger import Account, Entry, columns_of, ledger_of, part_of
-from emu.trace.model import Event, Recording, after
+from emu.trace.ledger import Account, Columns, Entry, columns, ledger_of, part_of
+from emu.trace.model import Accesses, Event, Header, Numbers, Outside, Recording, Rows, after
+from emu.trace.words import Flags
+
+LONGEST = 16  # bytes; no arch has a longer instruction
 
 
 class Access(NamedTuple):
@@ -45,59 +49,150 @@ class Step:
     notes: tuple[str, ...]
 
 
+class Stretch:
+    """Rows of a piece that follow each other while the stacks stay the same: arrays, and steps for who looks at them.
+
+    ``before``, ``later``: the accounts before and after each row. ``events``: those of the piece, by step.
+    """
+
+    def __init__(self, piece: _Piece, at: int, before: Account, later: Account, is_first: bool) -> None:
+        self._piece, self._at, self._is_first = piece, at, is_first
+        self.before, self.later, self.events = before, later, piece.events
+
+    def __len__(self) -> int:
+        return len(self.before.steps)
+
+    @property
+    def piece(self) -> tuple[int, int]:
+        """The steps of the piece: the first, and the one it ends before."""
+        return self._piece.low, self._piece.high
+
+    @property
+    def pc(self) -> Numbers:
+        """PC of each row."""
+        return self._piece.pc[self._at : self._at + len(self)]
+
+    @property
+    def accesses(self) -> Accesses:
+        """The accesses of all its steps."""
+        bounds = self._piece.bounds[:, self._at : self._at + len(self)]
+        return self._piece.accesses[int(bounds[0, 0]) : int(bounds[1, -1])]
+
+    @property
+    def outside(self) -> Sequence[Outside]:
+        """What others than the guest wrote in the course of the whole piece."""
+        return self._piece.outside
+
+    def step(self, row: int) -> Step:
+        """The step of a row."""
+        return self._piece.step(self.before, self.later, row, self._at + row, self._is_first and row == 0)
+
+
+def stretches(recording: Recording, first: int = 0, end: int | None = None) -> Iterator[Stretch]:
+    """A range of a recording, in order. Only what the ledger needs is read, as long as nobody asks for a step."""
+    header, reader, ledger = recording.header, Reader(recording), ledger_of(recording, first)
+    is_first = True
+    for low, high in recording.pieces(first, recording.steps if end is None else end):
+        piece, at = _Piece(recording, reader, low, high), 0
+        for before, later in ledger.accounts(part_of(recording, low, high), _columns_after(recording, header, low, high)):
+            yield Stretch(piece, at, before, later, is_first)
+            at, is_first = at + len(before.steps), False
+
+
 def steps(recording: Recording, first: int = 0, end: int | None = None) -> Iterator[Step]:
     """The steps of a range that have rows, in order. One that ended in a stop shows the registers as they were then."""
-    ledger, reader = ledger_of(recording, first), _Reader(recording)
-    previous: Entry | None = None
-    for low, high in recording.pieces(first, recording.steps if end is None else end):
-        part = part_of(recording, low, high)
-        rows, (then, known) = recording.rows(low, high), after(recording, low, high)
-        accesses, at = part.accesses.tolist(), 0
-        events = recording.events(low, high)
-        numbers = recording.numbers(low, high)
-        bounds = np.searchsorted(part.accesses["step"], np.stack([numbers, numbers + np.uint64(1)])).tolist()
-        for before, later in ledger.accounts(part, columns_of(recording.header, then)):
-            for row in range(len(before.steps)):
-                step = reader.step(
-                    before, later, row, rows[at].tolist(), then[at].tolist() if known[at] else rows[at].tolist(),
-                    accesses[bounds[0][at] : bounds[1][at]], events, previous,
-                )
-                yield step
-                previous, at = step.account, at + 1
+    for stretch in stretches(recording, first, end):
+        for row in range(len(stretch)):
+            yield stretch.step(row)
 
 
-class _Reader:
-    """Makes steps; what stands at an address is read once."""
+def _columns_after(recording: Recording, header: Header, low: int, high: int) -> Columns:
+    """What the ledger needs of the states after each row."""
+    wanted = [number for role in ("sp", header.g_register or "g", "guard")
+              if (number := header.column(role)) is not None]
+    found, _ = after(recording, low, high, wanted)
+    return columns(header, lambda number: found[:, wanted.index(number)])
+
+
+class _Piece:
+    """Steps ``low`` up to ``high``: what is read at once, and whole rows once somebody asks for a step."""
+
+    def __init__(self, recording: Recording, reader: Reader, low: int, high: int) -> None:
+        self._recording, self._reader, self.low, self.high = recording, reader, low, high
+        self.events: dict[int, list[Event]] = {}
+        for event in recording.events(low, high):
+            self.events.setdefault(event.step, []).append(event)
+
+    @cached_property
+    def pc(self) -> Numbers:
+        """PC of each row."""
+        return self._recording.rows(self.low, self.high, [self._reader.pc])[:, 0]
+
+    @cached_property
+    def accesses(self) -> Accesses:
+        """All accesses, in order."""
+        return self._recording.accesses(self.low, self.high)
+
+    @cached_property
+    def outside(self) -> Sequence[Outside]:
+        """Writes by others than the guest; with the first step also what was before it."""
+        return self._recording.outside(self.low, self.high)
+
+    @cached_property
+    def bounds(self) -> Numbers:
+        """Where the accesses of each row begin and end."""
+        numbers = self._recording.numbers(self.low, self.high)
+        found: Numbers = np.searchsorted(self.accesses["step"], np.stack([numbers, numbers + np.uint64(1)]))
+        return found
+
+    @cached_property
+    def _rows(self) -> tuple[Rows, Rows, Flags]:
+        return self._recording.rows(self.low, self.high), *after(self._recording, self.low, self.high)
+
+    def step(self, before: Account, later: Account, row: int, at: int, is_first: bool) -> Step:
+        """The step of the row ``row`` of two accounts, which is row ``at`` of the piece."""
+        rows, then, known = self._rows
+        values = rows[at].tolist()
+        accesses = self.accesses[int(self.bounds[0, at]) : int(self.bounds[1, at])].tolist()
+        events = tuple(self.events.get(int(before.steps[row]), ()))
+        return self._reader.step(
+            before, later, row, values, then[at].tolist() if known[at] else values, accesses, events, is_first
+        )
+
+
+class Reader:
+    """Makes steps; what stands at an address is read once. ``pc``: the number of its column."""
 
     def __init__(self, recording: Recording) -> None:
         self._recording, self._header = recording, recording.header
         self._seen: dict[int, tuple[str, bytes, str]] = {}
-        self._pc, self._sp = self._header.column("pc"), self._header.column("sp")
+        pc, sp = self._header.column("pc"), self._header.column("sp")
+        assert pc is not None, "every row has PC"
+        assert sp is not None, "every row has SP"
+        self.pc, self._sp = pc, sp
         registers = set(self._header.arch.registers) - {self._header.arch.roles["pc"]}
         self._shown = [(n, name) for n, name in enumerate(self._header.columns) if name in registers]
 
     def step(
         self, before: Account, later: Account, row: int, values: Sequence[int], then: Sequence[int],
-        accesses: Sequence[tuple[int, int, int, int, int]], events: Sequence[Event], previous: Entry | None,
+        accesses: Sequence[tuple[int, int, int, int, int]], events: tuple[Event, ...], is_first: bool,
     ) -> Step:
         """The step of one row: ``values`` before it, ``then`` after it."""
-        assert self._pc is not None
-        assert self._sp is not None
         number, account, after_it = int(before.steps[row]), before.entry(row), later.entry(row)
-        here = tuple(event for event in events if event.step == number)
-        where, code, text = self._at(values[self._pc])
+        where, code, text = self.at(values[self.pc])
         thread = before.names.get(int(before.threads[row]))
         return Step(
-            number=number, thread=thread.name if thread else "?", pc=values[self._pc], where=where,
+            number=number, thread=thread.name if thread else "?", pc=values[self.pc], where=where,
             code=code, text=text, account=account, then=after_it, sp_change=then[self._sp] - values[self._sp],
             changed={name: then[n] for n, name in self._shown if then[n] != values[n]},
             accesses=tuple(Access(s, a, size, value, write != 0) for s, a, value, size, write in accesses),
-            events=here, notes=(*_notes(account, previous, after_it), *stops(here)),
+            events=events, notes=(*_notes(account, is_first, after_it), *stops(events)),
         )
 
-    def _at(self, pc: int) -> tuple[str, bytes, str]:
+    def at(self, pc: int) -> tuple[str, bytes, str]:
+        """What stands at an address: symbol+offset, the instruction's bytes, its text."""
         if pc not in self._seen:
-            data = self._recording.code(pc, 16)
+            data = self._recording.code(pc, LONGEST)
             _, code, text = next(disassemble(self._header.arch, data, pc), (0, b"", "?"))
             self._seen[pc] = self._header.program.describe(pc), code, text
         return self._seen[pc]
@@ -110,13 +205,13 @@ def stops(events: Sequence[Event]) -> Iterator[str]:
             yield f"stop: {event.data['stop']}"
 
 
-def _notes(now: Entry, previous: Entry | None, then: Entry) -> Iterator[str]:
+def _notes(now: Entry, is_first: bool, then: Entry) -> Iterator[str]:
     """What a reader must not miss about a step: from ``now`` (before it) to ``then`` (after it)."""
     if then.g != now.g:
         yield f"switch {now.g}→{then.g}"
     if then.stack != now.stack:
         yield f"SP: {now.stack or 'nowhere'}→{then.stack or 'nowhere'}"
-    if then.guard != now.guard or (previous is None and now.guard != "normal"):
+    if then.guard != now.guard or (is_first and now.guard != "normal"):
         yield f"guard={then.guard}"
     if not then.stack:
         yield "! SP in no stack"

@@ -20,7 +20,7 @@ from emu.target import CODE, GATES
 FRAMES = toolchain.PROGRAM / "frames"
 ROOM = "room for every frame"
 FORMS = {"small", "medium", "huge"}
-_MAKES_FRAME = re.compile(r"push rbp|mov rbp, rsp|(sub|add) [er]sp,|str lr, \[sp|(ldr|movw|mvn|mov) fp,")
+_MAKES_FRAME = re.compile(r"push rbp|mov rbp, rsp|(sub|add) [er]sp,|str lr, \[sp|(ldr|movw|mvn|mov) r11,")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def _bare(text: str) -> str:
 
 def _without_constants(texts: Iterable[str]) -> tuple[str, ...]:
     """arm: Go's linker finds a shorter way to many frame sizes than the literal pool, which ours always use."""
-    kept = (text for text in texts if not re.match(r"(ldr|movw|mvn|mov) fp,", text))
+    kept = (text for text in texts if not re.match(r"(ldr|movw|mvn|mov) r11,", text))
     return tuple(re.sub(r"(?:sub|add)(s?) r2, sp, .*", r"sub\1 r2, sp, the frame", text) for text in kept)
 
 

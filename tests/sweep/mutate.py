@@ -66,8 +66,7 @@ def read(arch: Arch, code: bytes, address: int, shown: str = "") -> Insn | None:
 
 
 def _arm_text(text: str) -> str:
-    """Capstone's text with plain register names, and its memory operand where it hides one."""
-    text = re.sub(r"\b(sb|sl|fp|ip)\b", lambda match: readback.ARM_NAMES[match[0]], text)
+    """Capstone's text with its memory operand where it hides one."""
     text = re.sub(r"^push(\w*) \{(\w+)\}$", r"str\1 \2, [sp, #-4]!", text)
     return re.sub(r"^pop(\w*) \{(\w+)\}$", r"ldr\1 \2, [sp], #4", text)
 
