@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from emu.live import native
@@ -14,16 +15,26 @@ if TYPE_CHECKING:
 NAMES = ("block", "entry", "breakpoint", "ticks", "interrupt", "syscall", "fill")
 
 
-def callbacks(cpu: Cpu) -> dict[str, Any]:
-    """By name, something that the engine can call. STACKCARRY_LIVE=python asks for the slow ones."""
-    if os.environ.get("STACKCARRY_LIVE") != "python":
+def callbacks(cpu: Cpu) -> tuple[dict[str, Any], Callable[[Callable[[], int]], int]]:
+    """By name, something that the engine can call; and what runs the engine by a function, giving its answer.
+
+    The environment's STACKCARRY_LIVE is ``c`` or ``python``; without it they are native if that was built. Raises
+    ImportError if ``c`` is asked for and was not built, ValueError for another name.
+    """
+    wanted = os.environ.get("STACKCARRY_LIVE", "")
+    if wanted not in ("", "c", "python"):
+        raise ValueError(f"STACKCARRY_LIVE is c or python, not {wanted!r}")
+    if wanted != "python":
         try:
             from emu import _live
         except ImportError:
-            pass
+            if wanted:
+                raise
         else:
-            assert _live.size == ctypes.sizeof(native.Live), "the extension was built for another version"
-            return {name: ctypes.c_void_p(getattr(_live, name)) for name in NAMES}
+            if _live.size != ctypes.sizeof(native.Live):
+                raise RuntimeError("emu._live was built from another version: install stackcarry again")
+            return {name: ctypes.c_void_p(getattr(_live, name)) for name in NAMES}, lambda start: start()
     from emu.live.watch.judge import Judge
 
-    return Judge(cpu).callbacks
+    judge = Judge(cpu)
+    return judge.callbacks, judge.run

@@ -34,16 +34,13 @@ class Cpu(Machine):
     def _hook_stops(self) -> None:
         """Called by `Machine`: everything that stops a run goes through the shared structure."""
         self._fill()
-        self.calls = callbacks(self)
+        self.calls, self._run = callbacks(self)
         at = ctypes.addressof(self.live)
         self.hook("block", self.calls["block"], at)
         self.hook("interrupt", self.calls["interrupt"], at)
         if self.arch.syscall.instruction == "syscall":
             self.hook("syscall", self.calls["syscall"], at)
-        if "fill" in self.calls:
-            self.translate_natively(self.calls["fill"], at)
-        else:
-            self.hook_faults()
+        self.translate_natively(self.calls["fill"], at)
 
     def _fill(self) -> None:
         live, arch = self.live, self.arch
@@ -104,8 +101,7 @@ class Cpu(Machine):
         live.limit = live.blocks + blocks
         live.stop = native.NONE
         live.access = 0
-        self._pending = None
-        return self._reason(self.start())
+        return self._reason(self._run(self.start))
 
     def _reason(self, error: int) -> Stop:
         live, pc = self.live, self._pc()
@@ -117,8 +113,6 @@ class Cpu(Machine):
             return Stop("exit", pc)
         if live.stop == native.INTERRUPT:
             return Stop("trap" if live.vector in _BREAKPOINTS else "fault", pc, vector=int(live.vector))
-        if self._pending is not None:
-            return Stop("fault", pc, self._pending.address, self._pending.access)
         if live.access:
             return Stop("fault", pc, int(live.fault), _ACCESS[live.access])
         return Stop("fault", pc) if error else Stop("budget", pc)
