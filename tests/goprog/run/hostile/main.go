@@ -50,11 +50,11 @@ func main() {
 			}
 		}
 	case "threads":
+		ends := make([]int, 2)
+		_ = syscall.Pipe(ends)
 		for {
 			go func() {
 				runtime.LockOSThread()
-				ends := make([]int, 2)
-				_ = syscall.Pipe(ends)
 				_, _ = syscall.Read(ends[0], make([]byte, 1))
 			}()
 			runtime.Gosched()

@@ -21,12 +21,12 @@ func main() {
 	time.Sleep(long)
 	fmt.Println("slept", long, time.Since(start) >= long)
 
-	// A quick timer overtakes slow ones, and those that are stopped never fire.
+	// A quick timer overtakes a slow one, and one that is stopped never fires.
 	order := make(chan string, 3)
-	slow := time.AfterFunc(30*time.Millisecond, func() { order <- "slow" })
+	slow := time.AfterFunc(time.Hour, func() { order <- "slow" })
 	never := time.AfterFunc(long+time.Hour, func() { order <- "never" })
 	time.AfterFunc(time.Millisecond, func() { order <- "quick" })
-	fmt.Println(<-order, <-order, never.Stop(), slow.Stop())
+	fmt.Println(<-order, never.Stop(), slow.Reset(time.Millisecond), <-order, slow.Stop())
 
 	select {
 	case <-time.After(2 * time.Millisecond):
@@ -55,20 +55,19 @@ func main() {
 	cancel()
 	fmt.Println(limited.Err())
 
-	// Many sleepers, woken in the order of their times.
-	woken := make(chan int, 20)
+	// Many sleepers at once: none wakes too early.
+	woken := make(chan bool)
 	for i := 20; i > 0; i-- {
 		go func(i int) {
-			time.Sleep(time.Duration(i) * 10 * time.Millisecond)
-			woken <- i
+			start, room := time.Now(), time.Duration(i)*time.Millisecond
+			time.Sleep(room)
+			woken <- time.Since(start) >= room
 		}(i)
 	}
-	sorted := true
-	for last, i := 0, 0; i < 20; i++ {
-		now := <-woken
-		sorted = sorted && now > last
-		last = now
+	slept := true
+	for i := 0; i < 20; i++ {
+		slept = <-woken && slept
 	}
-	fmt.Println("in order", sorted)
+	fmt.Println("all slept", slept)
 	os.Exit(4)
 }
