@@ -124,7 +124,7 @@ def reader(arch: Arch) -> Reader:
 
 
 def disassemble(arch: Arch, code: bytes, address: int) -> Iterator[tuple[int, bytes, str]]:
-    """Rows of (address, bytes, text), up to the first bytes that are no instruction. Capstone's words, our registers."""
+    """Rows of (address, bytes, text), up to the first bytes that are none. Capstone's words, our registers."""
     found = reader(arch)
     for at, size, name, operands in found.engine.disasm_lite(code, address):
         yield at, code[at - address : at - address + size], found.text(name, operands)

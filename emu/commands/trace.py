@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import Unpack
 
 import click
 
@@ -22,9 +22,7 @@ from emu.commands.common import (
     end_with_reader,
     json_option,
 )
-
-if TYPE_CHECKING:
-    from emu.trace.model import Recording
+from emu.commands.look import Look, chooses, look_options, show
 
 _EXIT = {"ended": HOLDS, "failed": FAILED, "fault": FAULTED, "budget": BUDGET, "interrupted": INTERRUPTED}
 _LAST = 20  # steps that are shown of a run that was interrupted; a file keeps them all
@@ -40,18 +38,23 @@ _LAST = 20  # steps that are shown of a run that was interrupted; a file keeps t
 @click.option("--schedule", help="Of a case that explores interleavings: the one to follow, as `case run` found it.")
 @click.option("--variant", default="before", show_default=True, help="The case's variant, with --schedule.")
 @click.option("-o", "--output", type=click.Path(), help="Write the trace into a file instead, for `view`.")
+@look_options
 @json_option
 @colour_option
 def trace(
     routine: str, arch: str | None, era: str | None, file: str | None, scene: str | None, steps: int,
     schedule: str | None, variant: str, output: str | None, as_json: bool, colour: bool | None,
+    **look: Unpack[Look],
 ) -> None:
     """Single-step a routine: one line an instruction, with the stack SP is in and what the guard says.
+
+    A value has the colour of the region that it points to; `--legend` says which is which.
 
     \b
     stackcarry trace mcall --arch arm
     stackcarry trace gogo --arch 386 --era 2011 --scene "nil g"
     stackcarry trace runtime.morestack --elf ./program
+    stackcarry trace systemstack --arch amd64 --only switches --only guard
     stackcarry trace mcall --arch amd64 -o mcall.trace
     stackcarry trace gc-triple --arch amd64 --variant committed --schedule a24b9
     """
@@ -61,7 +64,11 @@ def trace(
 
         if output is not None:
             raise click.UsageError("a schedule is followed on the screen; leave --output out")
+        if chooses(look):
+            raise click.UsageError("a schedule is followed as it is: leave out what chooses steps")
         sys.exit(FAILED if print_followed(routine, variant, needed_arch(arch), schedule, as_json, colour) else HOLDS)
+    if output is not None and (as_json or chooses(look)):
+        raise click.UsageError("the trace goes into a file: say what to show of it to `view`")
     begin()
     from emu import freerun
     from emu.select import traced
@@ -73,36 +80,30 @@ def trace(
     run = freerun.trace(target, name, scene, steps, to_file(output) if output else None, words)
     if run.recording is not None:
         interrupted = run.outcome == "interrupted"
-        _show(run.recording, as_json, colour, max(0, run.recording.steps - _LAST) if interrupted else 0)
+        show(run.recording, as_json, colour, look, max(0, run.recording.steps - _LAST) if interrupted else 0)
     sys.exit(_EXIT[run.outcome])
 
 
 @click.command()
 @click.argument("file", type=click.Path())
+@look_options
 @json_option
 @colour_option
-def view(file: str, as_json: bool, colour: bool | None) -> None:
+def view(file: str, as_json: bool, colour: bool | None, **look: Unpack[Look]) -> None:
     """Show a trace from a file. Of a damaged file all before the damage is shown; exits 2 then.
 
     \b
     stackcarry trace mcall --arch amd64 -o mcall.trace
     stackcarry view mcall.trace
+    stackcarry view mcall.trace --summary
+    stackcarry view mcall.trace --around 5 --context 2
+    stackcarry view mcall.trace --only switches --only guard --follow g0
     """
     end_with_reader()
     from emu.trace.reader import open_trace
 
     with open_trace(file) as recording:
-        _show(recording, as_json, colour)
+        show(recording, as_json, colour, look)
         if recording.damage is not None:
             click.echo(f"stackcarry: {file}: {recording.damage}", err=True)
             sys.exit(BAD_INPUT)
-
-
-def _show(recording: Recording, as_json: bool, colour: bool | None, first: int = 0) -> None:
-    from emu.views.steps import json_lines, print_steps
-
-    if as_json:
-        for line in json_lines(recording, first):
-            click.echo(line)
-    else:
-        print_steps(recording, colour, first)

@@ -127,10 +127,10 @@ def findings(recording: Recording) -> Iterator[Finding]:
     judge = Findings(recording.header.limits)
     for account in accounts(recording):
         yield from judge.add(account)
-    yield from judge.close(_still_switching(recording))
+    yield from judge.close(still_switching(recording))
 
 
-def _still_switching(recording: Recording) -> set[int]:
+def still_switching(recording: Recording) -> set[int]:
     """The thread that ran last, if the run came to its end and left g and SP apart."""
     last = recording.steps - 1
     endings = [event.data["outcome"] for event in recording.events(last, last + 1) if event.kind == "end"]

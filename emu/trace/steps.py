@@ -12,7 +12,7 @@ import numpy as np
 from asm.readback import disassemble
 from emu.trace.ledger import Account, Columns, Entry, columns, ledger_of, part_of
 from emu.trace.model import Accesses, Event, Header, Numbers, Outside, Recording, Rows, after
-from emu.trace.words import Flags
+from emu.trace.words import Flags, Places
 
 LONGEST = 16  # bytes; no arch has a longer instruction
 
@@ -79,9 +79,17 @@ class Stretch:
         return self._piece.accesses[int(bounds[0, 0]) : int(bounds[1, -1])]
 
     @property
+    def touches(self) -> Flags:
+        """Which rows' instructions access memory."""
+        bounds = self._piece.bounds[:, self._at : self._at + len(self)]
+        found: Flags = bounds[1] > bounds[0]
+        return found
+
+    @property
     def outside(self) -> Sequence[Outside]:
-        """What others than the guest wrote in the course of the whole piece."""
-        return self._piece.outside
+        """What others than the guest wrote in the course of its steps."""
+        first, last = int(self.before.steps[0]), int(self.before.steps[-1])
+        return [write for write in self._piece.outside if first <= write.step <= last]
 
     def step(self, row: int) -> Step:
         """The step of a row."""
@@ -94,7 +102,8 @@ def stretches(recording: Recording, first: int = 0, end: int | None = None) -> I
     is_first = True
     for low, high in recording.pieces(first, recording.steps if end is None else end):
         piece, at = _Piece(recording, reader, low, high), 0
-        for before, later in ledger.accounts(part_of(recording, low, high), _columns_after(recording, header, low, high)):
+        then = _columns_after(recording, header, low, high)
+        for before, later in ledger.accounts(part_of(recording, low, high), then):
             yield Stretch(piece, at, before, later, is_first)
             at, is_first = at + len(before.steps), False
 
@@ -135,15 +144,15 @@ class _Piece:
 
     @cached_property
     def outside(self) -> Sequence[Outside]:
-        """Writes by others than the guest; with the first step also what was before it."""
+        """Writes by others than the guest."""
         return self._recording.outside(self.low, self.high)
 
     @cached_property
-    def bounds(self) -> Numbers:
+    def bounds(self) -> Places:
         """Where the accesses of each row begin and end."""
         numbers = self._recording.numbers(self.low, self.high)
-        found: Numbers = np.searchsorted(self.accesses["step"], np.stack([numbers, numbers + np.uint64(1)]))
-        return found
+        edges = np.searchsorted(self.accesses["step"], np.stack([numbers, numbers + np.uint64(1)]))
+        return edges.astype(np.int64)
 
     @cached_property
     def _rows(self) -> tuple[Rows, Rows, Flags]:
@@ -186,7 +195,7 @@ class Reader:
             code=code, text=text, account=account, then=after_it, sp_change=then[self._sp] - values[self._sp],
             changed={name: then[n] for n, name in self._shown if then[n] != values[n]},
             accesses=tuple(Access(s, a, size, value, write != 0) for s, a, value, size, write in accesses),
-            events=events, notes=(*_notes(account, is_first, after_it), *stops(events)),
+            events=events, notes=(*_notes(account, is_first, after_it), *stops(events), *_between(later, row, events)),
         )
 
     def at(self, pc: int) -> tuple[str, bytes, str]:
@@ -217,3 +226,12 @@ def _notes(now: Entry, is_first: bool, then: Entry) -> Iterator[str]:
         yield "! SP in no stack"
     elif then.low and not now.low:
         yield "! SP below guard"
+
+
+def _between(later: Account, row: int, events: Sequence[Event]) -> Iterator[str]:
+    """Whom others than the instruction let run before the next step."""
+    g, labels = int(later.running[row]), dict(later.gs)
+    for event in events:
+        if event.kind == "switch" and event.data["to"] != g:
+            g, old = event.data["to"], g
+            yield f"then switch {labels.get(old, '?')}→{labels.get(g, '?')}"

@@ -29,7 +29,8 @@ def test_trace_shows_the_switch(run: Run) -> None:
 def test_trace_as_json(run: Run) -> None:
     ran = run("trace", "gogo", "--arch", "386", "--era", "2014", "--json")
     rows = [json.loads(line) for line in ran.out.splitlines()]
-    steps, end = rows[:-1], rows[-1]
+    head, *steps, end = rows
+    assert (head["kind"], head["arch"], head["entered"]) == ("trace", "386", "gogo, resume")
     assert {row["kind"] for row in steps} == {"step"}
     assert (end["kind"], end["outcome"], end["steps"]) == ("end", "ended", len(steps))
     keys = {"step", "g", "stack", "depth", "size", "dsp", "pc", "at", "bytes", "instruction", "changed", "memory"}
@@ -46,7 +47,7 @@ def test_trace_that_does_not_end(run: Run, go_binary: Path) -> None:
     ran = run("trace", "main.main", "--elf", str(go_binary), "--steps", "40")
     assert ran.code == 124
     assert ran.out.splitlines()[-1].endswith("no end within 40 steps")
-    assert len(ran.out.splitlines()) == 41
+    assert len(ran.out.splitlines()) == 2 + 40 + 1
 
 
 def test_trace_of_a_routine_over_budget(run: Run) -> None:

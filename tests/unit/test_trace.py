@@ -15,7 +15,9 @@ from emu.freerun import Run
 from emu.routines import ROUTINES
 from emu.rows import rows
 from emu.suite.goldens import Golden
-from emu.views.steps import json_lines, step_line
+from emu.views.trace.choice import Choice
+from emu.views.trace.jsonlines import json_lines
+from emu.views.trace.text import text_lines
 
 each = pytest.mark.parametrize("arch", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ARCHES])
 BUDGET = 1000
@@ -82,16 +84,15 @@ def _trace(arch: str, name: str, steps: int = BUDGET) -> Run:
 def test_step_lines_of_mcall(arch: str, stackcarry_golden: Golden) -> None:
     run = freerun.trace(targets.of_era("modern", arch), "mcall", None, BUDGET)
     assert run.outcome == "ended"
-    lines = [*(step_line(run.recording.header, step).plain for step in run.steps), run.end]
-    stackcarry_golden("".join(f"{line}\n" for line in lines))
+    stackcarry_golden("".join(text_lines(run.recording, Choice(), colour=False)))
 
 
 @each
 def test_json_lines_of_gogo(arch: str, stackcarry_golden: Golden) -> None:
     run = freerun.trace(targets.of_era("2011", arch), "gogo", "nil g", BUDGET)
-    lines = list(json_lines(run.recording))
-    assert [json.loads(line)["kind"] for line in lines] == [*["step"] * len(run.steps), "end"]
-    stackcarry_golden("".join(f"{line}\n" for line in lines))
+    lines = list(json_lines(run.recording, Choice()))
+    assert [json.loads(line)["kind"] for line in lines] == ["trace", *["step"] * len(run.steps), "end"]
+    stackcarry_golden("".join(lines))
 
 
 @each
@@ -115,7 +116,7 @@ def test_steps_fit_together(era: str, arch: str) -> None:
 def test_same_run_gives_the_same_lines(arch: str) -> None:
     chosen = targets.of_era("2017", arch)
     runs = [freerun.trace(chosen, "mcall", None, BUDGET) for _ in range(2)]
-    texts = [[step_line(run.recording.header, step).plain for step in run.steps] for run in runs]
+    texts = [list(text_lines(run.recording, Choice(), colour=True)) for run in runs]
     assert texts[0] == texts[1]
 
 

@@ -1,0 +1,62 @@
+"""A trace as text: step lines, folded loops, verdicts, and how the run ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from emu.progress import Progress
+from emu.trace.model import Event, Recording
+from emu.views.trace.choice import Choice
+from emu.views.trace.items import Again, items
+from emu.views.trace.line import Part, check_line, head, rendered, step_line, told
+from emu.views.trace.palette import Palette
+
+_DIFFERENCES = 6  # registers that are named in the line of a loop
+
+
+def text_lines(
+    recording: Recording, choice: Choice, colour: bool, progress: Progress | None = None
+) -> Iterator[str]:
+    """The lines of a view, each with its end."""
+    header, palette = recording.header, Palette(recording) if colour else None
+    yield from (rendered([(line, "dim")], colour) for line in head(header))
+    for item in items(recording, choice, progress):
+        if isinstance(item, Event):
+            yield rendered([_event(recording, item)], colour)
+        elif isinstance(item, Again):
+            yield rendered(_again(item), colour)
+        else:
+            step = item.step
+            if palette is not None:
+                palette.before(step.number)
+            notes = (*told(step.events), *item.notes)
+            yield rendered(step_line(header, step, palette, step.number == choice.marked, notes), colour)
+            yield from (rendered(check_line(check), colour) for check in item.checks)
+    for event in ending(recording):
+        yield rendered([(f"{event.data['scene']}: {event.data['end']}", "bold")], colour)
+
+
+def _again(item: Again) -> list[Part]:
+    turns = item.turns
+    differs = [f"{name} {old:#x}…{new:#x}" for name, (old, new) in item.differs.items()]
+    more = f", and {len(differs) - _DIFFERENCES} more" if len(differs) > _DIFFERENCES else ""
+    told = f"; differs: {', '.join(differs[:_DIFFERENCES])}{more}" if differs else ""
+    what = "this step" if turns.period == 1 else f"these {turns.period} steps"
+    return [(f"{f'×{turns.times + 1}':>5}  {what}, to step {turns.last}{told}", "bold")]
+
+
+def _event(recording: Recording, event: Event) -> Part:
+    """The line of an event whose step has no row."""
+    data, names = event.data, recording.header.names
+    if event.kind == "switch":
+        what = f"switch {names.pointee(data['from'])}→{names.pointee(data['to'])}"
+    elif event.kind == "guard":
+        what = f"guard={data['state']} of {names.pointee(data['g'])}"
+    else:
+        what = ", ".join(told([event]))
+    return f"{event.step:>5}  {what}", "yellow"
+
+
+def ending(recording: Recording) -> list[Event]:
+    """The event that says how a run ended; none if the trace breaks off."""
+    return [event for event in recording.events(recording.steps - 1, recording.steps) if event.kind == "end"]
