@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from emu.commands import export, run, trace
+from emu.commands import diff, export, run, trace
 from emu.commands.common import (
     ARCH,
     BAD_INPUT,
@@ -209,6 +209,7 @@ cli.add_command(run.run)
 cli.add_command(trace.trace)
 cli.add_command(trace.view)
 cli.add_command(export.export)
+cli.add_command(diff.diff)
 
 
 def main() -> None:
