@@ -12,7 +12,7 @@ import importlib
 import os
 import struct
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from mmap import mmap
 from typing import Any
 
@@ -203,14 +203,33 @@ class Callbacks:
             self.limit = 0  # never stopped here, where the access is under way: before the next instruction
 
 
-def hook_add(handle: Any, kind: int, callback: Any, data: int = 0, begin: int = 1, end: int = 0, *extra: Any) -> None:
-    """Have the engine call a function: everywhere if ``begin`` > ``end``. ``data`` is handed to it."""
+def hook_add(handle: Any, kind: int, callback: Any, data: int = 0, begin: int = 1, end: int = 0, *extra: Any) -> int:
+    """Have the engine call a function: everywhere if ``begin`` > ``end``. ``data`` is handed to it.
+
+    Returns the hook's own handle, for `hook_remove`.
+    """
+    hook = ctypes.c_size_t()
     error = _lib.uc_hook_add(
-        handle, ctypes.byref(ctypes.c_size_t()), ctypes.c_int(kind), callback, ctypes.c_void_p(data),
+        handle, ctypes.byref(hook), ctypes.c_int(kind), callback, ctypes.c_void_p(data),
         ctypes.c_uint64(begin), ctypes.c_uint64(end), *extra,
     )  # fmt: skip
     if error:
         raise RuntimeError(f"the engine refused a hook (error {error})")
+    return hook.value
+
+
+def hook_remove(handle: Any, hook: int) -> None:
+    """Have the engine call a hook's function no more."""
+    _lib.uc_hook_del(handle, ctypes.c_size_t(hook))
+
+
+def access_callback(function: Callable[[int, int, bool], None]) -> Any:
+    """A callback for memory hooks: ``function`` is given the address, the size and whether it is a write."""
+
+    def called(_engine: int, kind: int, address: int, size: int, _value: int, _data: int) -> None:
+        function(address, size, kind == unicorn.UC_MEM_WRITE)
+
+    return _ACCESS(called)
 
 
 def build() -> State | Callbacks:

@@ -17,7 +17,7 @@ from unicorn import arm_const, x86_const
 from unicorn.unicorn_py3.unicorn import uclib
 
 from arch.model import Arch
-from emu.callbacks import hook_add
+from emu.callbacks import hook_add, hook_remove
 from emu.hostmap import HostMap, address_of, zeros
 from emu.interrupt import INTERRUPT
 from emu.recorder import Recorder
@@ -153,11 +153,18 @@ class Machine:
         self._uc.mem_protect(address, size, protection)
         self.memory.allow(address, size, protection)
 
-    def hook(self, kind: str, callback: Any, data: int = 0, begin: int = 1, end: int = 0) -> None:
-        """Have a native function called: at every ``block`` or ``code`` (in a range; everywhere if begin > end),
-        at an ``interrupt``, or at the instruction ``syscall``. ``data`` is handed to it."""
+    def hook(self, kind: str, callback: Any, data: int = 0, begin: int = 1, end: int = 0) -> int:
+        """Have a native function called: at every ``block``, ``code`` or ``access`` (in a range; everywhere if begin >
+        end), at an ``interrupt``, or at the instruction ``syscall``. ``data`` is handed to it.
+
+        Returns the hook's handle, for `unhook`.
+        """
         extra = (ctypes.c_int(x86_const.UC_X86_INS_SYSCALL),) if kind == "syscall" else ()
-        hook_add(self._uc._uch, _HOOKS[kind], callback, data, begin, end, *extra)
+        return hook_add(self._uc._uch, _HOOKS[kind], callback, data, begin, end, *extra)
+
+    def unhook(self, hook: int) -> None:
+        """Call a hook's function no more. To be used while the machine is stopped."""
+        hook_remove(self._uc._uch, hook)
 
     def unmap(self, address: int, size: int) -> None:
         """Take whole pages away: whoever touches them faults."""
@@ -184,6 +191,10 @@ class Machine:
     def forget_translations(self) -> None:
         """To be called after executed code was overwritten: the engine would run the old bytes."""
         self._uc.ctl_flush_tb()
+
+    def forget_code(self, address: int, size: int) -> None:
+        """`forget_translations`, of the code in a range alone: also for hooks there that were added late."""
+        self._uc.ctl_remove_cache(address, address + size)
 
     def registers(self) -> dict[str, int]:
         """All registers of the arch's row by name."""
@@ -288,7 +299,7 @@ class Machine:
         """For native callbacks: the engine's handle; where its reg_read_batch, reg_write and emu_stop are."""
         names = ("uc_reg_read_batch", "uc_reg_write", "uc_emu_stop")
         addresses = (ctypes.cast(getattr(_engine_calls, name), ctypes.c_void_p).value or 0 for name in names)
-        return (self._uc._uch.value, *addresses)  # type: ignore[return-value]
+        return (self._uc._uch.value, *addresses)
 
     def _pc(self) -> int:
         return self.register(self.arch.roles["pc"])
@@ -305,6 +316,7 @@ class Machine:
 _HOOKS = {
     "block": unicorn.UC_HOOK_BLOCK, "code": unicorn.UC_HOOK_CODE, "interrupt": unicorn.UC_HOOK_INTR,
     "syscall": unicorn.UC_HOOK_INSN, "fill": unicorn.UC_HOOK_TLB_FILL,
+    "access": unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE,
 }
 
 

@@ -67,9 +67,11 @@ def run(
     try:
         binary = open_program(program)
         if storm:
-            from emu.live.storm import storm as brew
+            from emu.live import storm as campaign
 
-            sys.exit(out.storm(brew(binary, arguments, settings)) or HOLDS)
+            with campaign.workers() as executor:
+                well = out.storm(campaign.storm(binary, arguments, settings), executor)
+            sys.exit(HOLDS if well else error_exitcode)
         live = LiveRun(binary, arguments, settings)
     except ElfError as error:
         out.refused(str(error))

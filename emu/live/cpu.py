@@ -86,9 +86,9 @@ class Cpu(Machine):
         """Let the function at ``address``, which reads the cycle counter, read the virtual clock."""
         self.hook("code", self.calls["ticks"], ctypes.addressof(self.live), address, address)
 
-    def breakpoint(self, address: int) -> None:
-        """Stop, with kind ``exit``, whenever control is at ``address``."""
-        self.hook("code", self.calls["breakpoint"], ctypes.addressof(self.live), address, address)
+    def breakpoint(self, address: int) -> int:
+        """Stop, with kind ``exit``, whenever control is at ``address``. A handle for `unhook`."""
+        return self.hook("code", self.calls["breakpoint"], ctypes.addressof(self.live), address, address)
 
     def leave_block(self) -> Stop:
         """Run an instruction that ends its block, and stop where the next one begins."""

@@ -85,7 +85,9 @@ class Loop:
         return Ending("ended", main.status)
 
     def _interrupted(self, thread: Thread, frame: Pushed) -> None:
-        """A handler begins: the crossing that the thread is in goes on when it has come back."""
+        """A handler begins: the crossing that the thread is in goes on when it has come back, and so does the
+        instruction there, which has not run: a breakpoint at it counts again."""
+        cast(LiveProcess, thread.process).machine.live.skip = 0
         now = self.seen[thread].now
         if now.active:
             self._set_aside[thread, frame.address] = native.Crossing.from_buffer_copy(now)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Any
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +16,9 @@ from emu.live.run import LiveRun
 from emu.live.stackwalk import Frame
 from emu.live.watching import Broken, Crossed
 from emu.views.colour import wanted
+
+if TYPE_CHECKING:
+    from emu.live.storm import Storm
 
 _LAST = 8  # crossings that are told before a broken one
 _DEEPEST = 10  # goroutines in the summary
@@ -75,6 +79,38 @@ class Report:
         self._say(f"stackcarry: {told}, after {live.blocks} blocks", bold=True, fg="red")
         for who in ending.waiting:
             self._say(f"  {who}")
+
+    def storm(self, campaign: Storm, executor: Executor) -> bool:
+        """Run a storm, and say of each run that differed from the undisturbed one how. Whether all is well."""
+        from emu.progress import Bar
+
+        calm = campaign.calm
+        if calm.kind != "ended" or calm.broken:
+            why = calm.broken[0] if calm.broken else calm.kind
+            self.refused(f"without a signal already the program does not end as it should: {why}")
+            return False
+        with Bar(len(campaign.jobs), "runs") as bar:
+            differences = []
+            for difference in campaign.run(executor):
+                bar.step()
+                if difference is not None:
+                    differences.append(difference)
+        for found in differences:
+            if self._json:
+                self._line("difference", **found._asdict())
+            else:
+                self._say(f"stackcarry: SIGURG at {found.place}: {found.what} differs", bold=True, fg="red")
+                self._say(f"  without it {found.expected}, with it {found.found}")
+        counts = {"runs": len(campaign.jobs), "different": len(differences), "unreached": campaign.unreached,
+                  "unheard": campaign.unheard}
+        if self._json:
+            self._line("storm", program=str(campaign.binary.path), **counts)
+        else:
+            self._say(
+                f"storm       SIGURG at {counts['runs']} instructions, {counts['different']} runs differ; "
+                f"{counts['unreached']} instructions never ran, {counts['unheard']} only where nobody listens"
+            )
+        return not differences
 
     def summary(self, live: LiveRun, ending: Ending | None) -> None:
         """What was seen."""

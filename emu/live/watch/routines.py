@@ -23,7 +23,7 @@ CONTRACTS: Mapping[str, Callable[[Entry], Any]] = {
 }
 HOOKS = {name: hooks.of(request) for name, request in golang.HOOKS.items()}
 # What these routines call or jump to before they leave for good.
-_HELPERS = ("gogo", "setg", "runtime.save_g", "runtime.load_g", "gosave_systemstack_switch")
+HELPERS = ("gogo", "setg", "runtime.save_g", "runtime.load_g", "gosave_systemstack_switch")
 
 
 def find(binary: GoBinary, name: str) -> Symbol | None:
@@ -44,7 +44,7 @@ def plans(binary: GoBinary, arch: Arch) -> list[Plan]:
 
     compiler = Compiler(subject, address)
     symbols = binary.program.symbols
-    helpers = [_range(symbols[name]) for name in _HELPERS if name in symbols]
+    helpers = [_range(symbols[name]) for name in HELPERS if name in symbols]
     made = []
     for name, contract in CONTRACTS.items():
         symbol = binary.routines[name]
