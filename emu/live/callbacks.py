@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -26,14 +27,14 @@ def callbacks(cpu: Cpu) -> tuple[dict[str, Any], Callable[[Callable[[], int]], i
         raise ValueError(f"STACKCARRY_LIVE is c or python, not {wanted!r}")
     if wanted != "python":
         try:
-            from emu import _live
+            native_code: Any = importlib.import_module("emu._live")
         except ImportError:
             if wanted:
                 raise
         else:
-            if _live.size != ctypes.sizeof(native.Live):
+            if native_code.size != ctypes.sizeof(native.Live):
                 raise RuntimeError("emu._live was built from another version: install stackcarry again")
-            return {name: ctypes.c_void_p(getattr(_live, name)) for name in NAMES}, lambda start: start()
+            return {name: ctypes.c_void_p(getattr(native_code, name)) for name in NAMES}, lambda start: start()
     from emu.live.watch.judge import Judge
 
     judge = Judge(cpu)
