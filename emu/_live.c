@@ -64,6 +64,7 @@ typedef struct {
     uint64_t expected, found;
     Depth *depths;
     uint64_t room, known;
+    uint64_t full; /* a recorder wants to be emptied: stop before the next block */
 } Live;
 
 enum { NONE, SYSCALL, INTERRUPT, LIMIT, FAILED, BREAKPOINT };
@@ -278,6 +279,7 @@ static void come_back(Live *l, uint64_t address) {
 static void on_block(void *uc, uint64_t address, uint32_t size, void *data) {
     Live *l = data;
     Thread *t = l->thread;
+    if (l->full) { stop(l, LIMIT); return; }
     l->blocks++;
     if (t->now.active) {
         if (!inside(l, l->table + l->table[t->now.plan], address)) leave(l, address);

@@ -25,6 +25,7 @@ typedef struct {
     uint64_t g_word, guard_offset, guarded, word;
     uint64_t memory, g_last, guard_last;
     uint64_t read_batch, read_one, stop;
+    uint64_t rows_room, full;
 } state;
 
 #define AT(type, number) ((type)(uintptr_t)(number))
@@ -41,20 +42,8 @@ static int is_inside(state *s, uint64_t address)
     return hostmap_find(&ranges, address, 1, &s->range_last) != NULL;
 }
 
-static void on_step(void *engine, uint64_t address, uint32_t size, void *data)
+static void add_row(state *s, void *engine, uint64_t step, uint64_t address)
 {
-    state *s = data;
-    (void)size;
-    if (s->steps >= s->limit) {
-        AT(stop, s->stop)(engine);
-        return;
-    }
-    uint64_t step = s->steps++;
-    if (s->range_count) {
-        s->inside = is_inside(s, address);
-        if (!s->inside)
-            return;
-    }
     if (!s->width)
         return;
     uint64_t *values = AT(uint64_t *, s->values);
@@ -79,6 +68,39 @@ static void on_step(void *engine, uint64_t address, uint32_t size, void *data)
     }
     for (uint64_t *end = row + s->width / 8; row < end;) /* for few words a call costs more than the copy */
         *row++ = *values++;
+}
+
+static void on_step(void *engine, uint64_t address, uint32_t size, void *data)
+{
+    state *s = data;
+    (void)size;
+    if (s->steps >= s->limit) {
+        if (!s->full || s->rows_used + s->width > s->rows_room) {
+            AT(stop, s->stop)(engine);
+            return;
+        }
+        *AT(uint64_t *, s->full) = 1; /* there is room yet until the next block */
+    }
+    uint64_t step = s->steps++;
+    if (s->range_count) {
+        s->inside = is_inside(s, address);
+        if (!s->inside)
+            return;
+    }
+    add_row(s, engine, step, address);
+}
+
+/* Where only the instructions of the ranges are announced: the state that control has left them with. */
+static void on_block(void *engine, uint64_t address, uint32_t size, void *data)
+{
+    state *s = data;
+    (void)size;
+    if (!s->inside || is_inside(s, address))
+        return;
+    s->inside = 0;
+    if (s->rows_used + s->width <= s->rows_room)
+        add_row(s, engine, s->steps, address);
+    s->steps++;
 }
 
 static void on_access(void *engine, int kind, uint64_t address, int size, int64_t value, void *data)
@@ -116,6 +138,7 @@ PyMODINIT_FUNC PyInit__recorder(void)
         return NULL;
     if (PyModule_AddObject(module, "STEP", PyLong_FromVoidPtr((void *)on_step)) < 0 ||
         PyModule_AddObject(module, "ACCESS", PyLong_FromVoidPtr((void *)on_access)) < 0 ||
+        PyModule_AddObject(module, "BLOCK", PyLong_FromVoidPtr((void *)on_block)) < 0 ||
         PyModule_AddIntConstant(module, "SIZE", sizeof(state)) < 0) {
         Py_DECREF(module);
         return NULL;

@@ -71,7 +71,8 @@ class State(ctypes.Structure):
     ``_used`` is full; above ``accesses_most`` the run is to stop, and what would be above ``accesses_room`` is
     ``lost``. ``reads``, ``writes``: which accesses are wanted; ``inside``: whether the instruction is in one of the
     ``ranges`` (without any: 1). ``g_word``: where g lies in memory (0: in a register). ``memory``: the guest's
-    `hostmap.Table`. The ``_last`` are caches. The others are of `Layout`.
+    `hostmap.Table`. ``full``: address of a word that is set, rather than stopping at the limit, while there is room in
+    the ``rows_room``. The ``_last`` are caches. The others are of `Layout`.
     """
 
     _fields_ = tuple(
@@ -80,12 +81,12 @@ class State(ctypes.Structure):
             "steps limit rows rows_used width accesses accesses_used accesses_most accesses_room lost "
             "reads writes inside ranges range_count range_last ids pointers count values "
             "pc_at step_at g_at guard_at g_word guard_offset guarded word memory g_last guard_last "
-            "read_batch read_one stop"
+            "read_batch read_one stop rows_room full"
         ).split()
     )
 
-    def bind(self, _handle: Any, memory: HostMap, word: int) -> tuple[Any, Any, int]:
-        """Ready for an engine: its two callbacks, and what is handed to them."""
+    def bind(self, _handle: Any, memory: HostMap, word: int) -> tuple[Any, Any, Any, int]:
+        """Ready for an engine: its callbacks for steps, accesses and blocks, and what is handed to them."""
         native = importlib.import_module("emu._recorder")
         if ctypes.sizeof(self) != native.SIZE:
             raise RuntimeError("emu._recorder was built from another version: install stackcarry again")
@@ -93,7 +94,8 @@ class State(ctypes.Structure):
         self.read_batch, self.read_one, self.stop = (
             ctypes.cast(function, ctypes.c_void_p).value for function in (read_batch, _lib.uc_reg_read, _stop)
         )
-        return ctypes.c_void_p(native.STEP), ctypes.c_void_p(native.ACCESS), ctypes.addressof(self)
+        callbacks = (ctypes.c_void_p(address) for address in (native.STEP, native.ACCESS, native.BLOCK))
+        return *callbacks, ctypes.addressof(self)  # type: ignore[return-value]
 
     def lay_out(self, layout: Layout) -> None:
         """Let rows be of this layout from now on."""
@@ -120,16 +122,16 @@ class Callbacks:
 
     def __init__(self) -> None:
         self.steps = self.limit = self.rows_used = self.accesses_used = self.lost = 0
-        self.accesses_most = self.accesses_room = 0
+        self.accesses_most = self.accesses_room = self.rows_room = self.full = 0
         self.reads = self.writes = False
         self.inside = True
         self.width = self.g_word = self.guard_offset = 0
         self._starts: list[int] = []
 
-    def bind(self, handle: Any, memory: HostMap, word: int) -> tuple[Any, Any, int]:
-        """Ready for an engine: its two callbacks, and what is handed to them."""
+    def bind(self, handle: Any, memory: HostMap, word: int) -> tuple[Any, Any, Any, int]:
+        """Ready for an engine: its callbacks for steps, accesses and blocks, and what is handed to them."""
         self._handle, self._memory, self._word = handle, memory, word
-        self._held = _STEP(self._on_step), _ACCESS(self._on_access)
+        self._held = _STEP(self._on_step), _ACCESS(self._on_access), _STEP(self._on_block)
         return *self._held, 0
 
     def lay_out(self, layout: Layout) -> None:
@@ -152,14 +154,30 @@ class Callbacks:
     def _on_step(self, _engine: int, address: int, _size: int, _data: int) -> None:
         steps = self.steps
         if steps >= self.limit:
-            _stop(self._handle)
-            return
+            if not self.full or self.rows_used + self.width > self.rows_room:
+                _stop(self._handle)
+                return
+            ctypes.c_uint64.from_address(self.full).value = 1
         self.steps = steps + 1
         if self._starts:
-            at = bisect_right(self._starts, address)
-            self.inside = at > 0 and address < self._ends[at - 1]
+            self.inside = self._is_inside(address)
             if not self.inside:
                 return
+        self._add_row(steps, address)
+
+    def _on_block(self, _engine: int, address: int, _size: int, _data: int) -> None:
+        if not self.inside or self._is_inside(address):
+            return
+        self.inside = False
+        if self.rows_used + self.width <= self.rows_room:
+            self._add_row(self.steps, address)
+        self.steps += 1
+
+    def _is_inside(self, address: int) -> bool:
+        at = bisect_right(self._starts, address)
+        return at > 0 and address < self._ends[at - 1]
+
+    def _add_row(self, steps: int, address: int) -> None:
         if not self.width:
             return
         if self._count:

@@ -17,6 +17,7 @@ from emu.callbacks import ENTRY, HEADROOM, Layout, build, hook_add, read_batch
 from emu.hostmap import HostMap, zeros
 
 ROOM = 1 << 20  # bytes of a ring
+SPARE = 1 << 20  # bytes behind it, where what is asked to pause goes on to the end of its block
 SLICE = 1 << 17  # steps after which Python gets a turn: then Ctrl-C is noticed. 2 ms of counting, 40 ms of full rows
 
 Sink = Callable[[int, memoryview, memoryview], None]
@@ -94,6 +95,7 @@ class Recorder:
         self._rows_wanted = False
         self._ready = False
         self.reads_wanted, self.writes_wanted = False, True
+        self._spare, self._closely = 0, False
         self.sink: Sink | None = None
         self.keeps_accesses = False
         self._ranges: list[tuple[int, int]] = []
@@ -190,6 +192,28 @@ class Recorder:
         self._ranges = merged
         self._state.restrict(merged)
 
+    def attach(self, ranges: Iterable[tuple[int, int]], full: int) -> None:
+        """Record a machine that was made without recording. Call it once, before it runs.
+
+        With ``ranges`` only their instructions are announced and counted: the others run at full speed. Where control
+        has left them, the state there is a row as well; it has a number of its own, and no accesses. ``full``: the
+        address of a 64-bit word that becomes 1 when the rings want to be emptied. Whoever sees it there, at the begin
+        of a block, stops the run: unlike a stop before any instruction that does not cut a block in two.
+        """
+        self.restrict(ranges)
+        self._hooked, self._spare, self._closely, self._state.full = True, SPARE, bool(self._ranges), full
+
+    def leave(self) -> bool:
+        """The run has stopped: what runs next need not follow. Whether the last instruction that ran was recorded.
+
+        With ranges a number is passed over then, which stands for whatever runs until they are entered again.
+        """
+        was = bool(self._state.inside)
+        if self._closely and was:
+            self._state.inside = 0
+            self._state.steps += 1
+        return was
+
     # what the machine does around a run
 
     def prepare(self, budget: int) -> int:
@@ -225,13 +249,17 @@ class Recorder:
 
     def _install(self) -> None:
         """Install the hooks that are missing, and the rings with the first. Hooks stay: removing one saves little."""
-        on_step, on_access, data = self._callbacks
+        on_step, on_access, on_block, data = self._callbacks
         first, engine, state = self._rings is None, self._uc._uch, self._state
         if self._rings is None:
-            state.accesses_most, state.accesses_room = self._room, self._room + HEADROOM
-            self._rings = zeros(self._room), zeros(state.accesses_room)
+            state.accesses_most, state.accesses_room = self._room, self._room + max(HEADROOM, self._spare)
+            state.rows_room = self._room + self._spare
+            self._rings = zeros(state.rows_room), zeros(state.accesses_room)
             state.lend(*self._rings)
-            hook_add(engine, unicorn.UC_HOOK_CODE, on_step, data)
+            for start, end in self._ranges if self._closely else [(1, 1)]:
+                hook_add(engine, unicorn.UC_HOOK_CODE, on_step, data, start, end - 1)
+            if self._closely:
+                hook_add(engine, unicorn.UC_HOOK_BLOCK, on_block, data)
         wanted = unicorn.UC_HOOK_MEM_READ if state.reads else 0
         wanted |= unicorn.UC_HOOK_MEM_WRITE if state.writes else 0
         if missing := wanted & ~self._installed:

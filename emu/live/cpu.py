@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from typing import Any
 
 from arch import linux
@@ -20,12 +21,16 @@ _DESCRIPTORS = {"386": 0xFFFF_8000}  # arch -> a page for the segment descriptor
 
 
 class Cpu(Machine):
-    """A `Machine` without a recorder. ``live``: what its callbacks count and are told."""
+    """A `Machine` without a recorder. ``live``: what its callbacks count and are told.
+
+    ``drive``: runs the engine until there is a reason to stop; its error number. Who records a run does so around it.
+    """
 
     def __init__(self, arch: Arch) -> None:
         self.live = native.Live()
         self._watches: list[native.Watch] = []
         super().__init__(arch, recording=False, translations=TRANSLATIONS)
+        self.drive: Callable[[], int] = lambda: self._run(self.start)
         self._descriptors = _DESCRIPTORS.get(arch.name)
         if self._descriptors is not None:
             self.map(self._descriptors, PAGE)
@@ -101,7 +106,7 @@ class Cpu(Machine):
         live.limit = live.blocks + blocks
         live.stop = native.NONE
         live.access = 0
-        return self._reason(self._run(self.start))
+        return self._reason(self.drive())
 
     def _reason(self, error: int) -> Stop:
         live, pc = self.live, self._pc()

@@ -42,13 +42,15 @@ class Ending:
 @dataclass
 class Loop:
     """``at``: what is to happen at breakpoints, by address. ``broken``: is told of a crossing that does not hold; True
-    goes on. ``at_trap``: is told of a system call before it is handled. ``seen``: the crossings of threads."""
+    goes on. ``at_trap``: is told of a system call before it is handled, ``trapped`` afterwards. ``seen``: the crossings
+    of threads."""
 
     kernel: Kernel
     limits: Limits
     at: dict[int, Callable[[Thread], None]] = field(default_factory=dict)
     broken: Callable[[Thread], bool] = lambda _thread: False
     at_trap: Callable[[Thread], None] = lambda _thread: None
+    trapped: Callable[[Thread], None] = lambda _thread: None
     over: bool = False
     seen: dict[Thread, native.Thread] = field(default_factory=dict)
 
@@ -169,6 +171,7 @@ class Loop:
         if stop.kind == "syscall":
             self.at_trap(thread)
             self.kernel.trap(thread)
+            self.trapped(thread)
             self.seen[thread].tls = thread.tls  # it may have moved
         elif stop.kind == "check":
             return not self.broken(thread)

@@ -107,6 +107,9 @@ class Judge(Answers):
 
     def _on_block(self, _uc: int, address: int, _size: int, _data: int) -> None:
         live, thread = self._live, self._thread
+        if live.full:
+            self._stop(native.LIMIT)
+            return
         live.blocks = blocks = live.blocks + 1
         now = thread.now
         if now.active:
