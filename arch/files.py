@@ -6,7 +6,7 @@ Sources: Go's syscall/zerrors_linux_*.go and ztypes_linux_*.go, the kernel's uap
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # flags of open that are the same on the three architectures
 ACCESS_MODE = 3
@@ -17,8 +17,7 @@ O_NOATIME, O_CLOEXEC, O_SYNC, O_PATH = 0x40000, 0x80000, 0x101000, 0x200000
 O_TMPFILE = 0x400000  # with O_DIRECTORY
 
 
-@dataclass(frozen=True)
-class OpenFlags:
+class OpenFlags(NamedTuple):
     """The flags of open that differ."""
 
     directory: int

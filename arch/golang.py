@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from arch import tables
 from arch.layout import Layout
@@ -37,8 +38,7 @@ class Guards:
     guard1: int = 0
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """The stack check in front of a function, as one era emits it on one architecture.
 
     ``small``, ``medium``: the largest frame that still gets this form. ``credit``: bytes of the frame that

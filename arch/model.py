@@ -6,12 +6,11 @@ Registers are named as the assembler writes them (``rax``, ``r10``); whoever use
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class CallConvention:
+class CallConvention(NamedTuple):
     """Where a call leaves its return PC and finds its arguments (Go's stack ABI, "ABI0").
 
     ``return_on_stack``: a call pushes the return PC; otherwise it is in the link register.
@@ -22,8 +21,7 @@ class CallConvention:
     first_argument: int
 
 
-@dataclass(frozen=True)
-class InternalAbi:
+class InternalAbi(NamedTuple):
     """Go's register ABI ("ABIInternal"), on the arches that have one.
 
     ``arguments``: integer argument and result registers in order. ``g``: the register that mirrors g.
@@ -38,8 +36,7 @@ class InternalAbi:
     floats: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class CConvention:
+class CConvention(NamedTuple):
     """Where C code passes arguments and results, and what a call leaves as it is.
 
     ``arguments``: registers of the first integer arguments, in order. ``first_argument``: bytes from SP at entry to
@@ -60,8 +57,7 @@ class CConvention:
     red_zone: int
 
 
-@dataclass(frozen=True)
-class SyscallConvention:
+class SyscallConvention(NamedTuple):
     """The kernel entry: which registers carry what, and which the kernel destroys.
 
     ``destroyed`` names registers (beside the result) that hold something else after the trap, mapped to
@@ -75,8 +71,7 @@ class SyscallConvention:
     destroyed: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Tls:
+class Tls(NamedTuple):
     """Where the thread keeps g (and m, in eras that keep it there).
 
     With a ``segment`` the words lie just below the segment base; ``self_pointer`` says that the word at
@@ -89,8 +84,7 @@ class Tls:
     m_register: str | None = None
 
 
-@dataclass(frozen=True)
-class Arch:
+class Arch(NamedTuple):
     """One architecture. Everything the other floors know of it stands here.
 
     ``word``: bytes. ``isa`` and ``bits``: the instruction set for the engines. ``registers``: the general

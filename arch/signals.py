@@ -8,8 +8,8 @@ structs in Go's runtime (defs_linux_*.go).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from typing import NamedTuple
 
 LAST = 64  # the highest number of a signal; from REAL_TIME on each one sent is kept
 REAL_TIME = 32
@@ -111,16 +111,14 @@ class Code(IntEnum):
     CLD_KILLED = 2
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(NamedTuple):
     """A member of a struct: bytes from its beginning, and its size in bytes."""
 
     offset: int
     size: int
 
 
-@dataclass(frozen=True)
-class Structs:
+class Structs(NamedTuple):
     """Structs of calls: ``action`` is rt_sigaction's, ``stack`` sigaltstack's. ``info_union``: where siginfo's is."""
 
     action: Mapping[str, Field]
@@ -131,8 +129,7 @@ class Structs:
     info_size: int = 128
 
 
-@dataclass(frozen=True)
-class Cause:
+class Cause(NamedTuple):
     """What a fault of the CPU is to the guest: a signal with a code; ``trap`` and ``error`` are in the frame.
 
     ``addressed``: siginfo names the instruction.
@@ -144,8 +141,7 @@ class Cause:
     addressed: bool = True
 
 
-@dataclass(frozen=True)
-class PageFault:
+class PageFault(NamedTuple):
     """How the frame of a SIGSEGV tells the access: ``trap``, and an error word put together of these bits."""
 
     trap: int
@@ -156,8 +152,7 @@ class PageFault:
     fetch: int
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(NamedTuple):
     """The frame of a handler with siginfo: offsets in bytes from its start, which is SP when the handler begins.
 
     ``align``: the start is ``(sp + before) & -boundary`` less ``after``, for (before, boundary, after). ``red_zone``:
@@ -196,8 +191,7 @@ class Frame:
     trampoline: int | None = None
 
 
-@dataclass(frozen=True)
-class Signals:
+class Signals(NamedTuple):
     """All of it for one arch. ``exceptions``: what those of the CPU are, by vector; any other instruction that
     cannot run is ``illegal``. ``no_address``: what an access beyond the ``canonical`` bits of an address is.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from arch.golang import Era
 from arch.habits import habits
@@ -16,8 +17,7 @@ from arch.model import Arch
 _STKTOP = 88  # bytes that 2014's check reserves for a Stktop, whatever its real size
 
 
-@dataclass(frozen=True)
-class Style:
+class Style(NamedTuple):
     """The handover of one era on one architecture.
 
     ``sizes``: nothing of them is passed (``""``); the frame itself (``frame``); a ``hint``, 0 where a segment of

@@ -7,14 +7,13 @@ uio.h, poll.h, resource.h, utsname.h) and the manual pages getdents64(2), statx(
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 _BYTES = {"i8": 1, "u8": 1, "i16": 2, "u16": 2, "i32": 4, "u32": 4, "i64": 8, "u64": 8}
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """A structure: ``size`` bytes; ``fields``: name -> (offset, bytes, signed). What lies between them is padding."""
 
     size: int

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from asm.elf import ElfError, Image
 
@@ -21,8 +21,7 @@ _MARK = 16
 _MOST = 1 << 20
 
 
-@dataclass(frozen=True)
-class BuildInfo:
+class BuildInfo(NamedTuple):
     """``go``: the toolchain's version, such as ``go1.27.3``; ``settings``: GOARM -> ``7`` …
 
     ``experiments``: what was switched on (GOEXPERIMENT) that the toolchain leaves off, by commas.

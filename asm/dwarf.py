@@ -11,7 +11,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from arch.layout import Layout
 from asm.elf import ElfError
@@ -42,8 +42,7 @@ _NESTING, _FIELDS = 12, 20_000
 _ENDLESS_NUMBER = re.compile(rb"[\x80-\xff]{4096}")
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(NamedTuple):
     """``layout`` of ``g``, ``m``, ``gobuf`` and ``stack``; ``constants``: ``stackGuard``, ``StackSmall`` … -> value."""
 
     layout: Layout

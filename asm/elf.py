@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from arch import ARCHES
 from arch.model import Arch
@@ -41,8 +42,7 @@ class ElfError(ValueError):
     """A file that cannot be lifted; the message is one line: what is wrong and, where there is one, the way out."""
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """A section header. ``offset`` and ``size`` are bytes in the file, ``link`` the index of a related section."""
 
     name: str
@@ -54,8 +54,7 @@ class Section:
     link: int
 
 
-@dataclass(frozen=True)
-class _Class:
+class _Class(NamedTuple):
     """The struct formats of ELFCLASS32 or ELFCLASS64."""
 
     header: struct.Struct

@@ -6,10 +6,10 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Segment:
+class Segment(NamedTuple):
     """Bytes to be mapped at ``address``; ``size`` >= len(data), the rest is zero."""
 
     address: int
@@ -19,8 +19,7 @@ class Segment:
     executable: bool
 
 
-@dataclass(frozen=True)
-class Symbol:
+class Symbol(NamedTuple):
     """A named range of code or data. ``size`` in bytes."""
 
     name: str
@@ -28,8 +27,7 @@ class Symbol:
     size: int
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """Where the instruction at an address came from. ``text`` is the statement as assembled."""
 
     file: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, NamedTuple
 
 from arch.files import (
     ACCESS_MODE,
@@ -158,8 +158,7 @@ class Host(Stream):
         return len(data)
 
 
-@dataclass(frozen=True)
-class Slot:
+class Slot(NamedTuple):
     """What a descriptor refers to, and whether execve closes it."""
 
     stream: Stream

@@ -7,8 +7,7 @@ in these frames) is kept in Python with the frame's address.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from arch.linux import Errno
 from arch.signals import MASK_SIZE, SIGNALS, Act, Frame, Stack, Structs
@@ -18,8 +17,7 @@ from emu.kernel.pending import Action, AltStack, Info
 from emu.kernel.table import Thread
 
 
-@dataclass(frozen=True)
-class Pushed:
+class Pushed(NamedTuple):
     """A handler's frame at ``address``: what it is told, and the registers of who was interrupted.
 
     ``context``: the address of its ucontext. ``cpu``: the engine's state of then.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from emu.kernel import signals
 from emu.kernel.kernel import Kernel
@@ -13,8 +12,7 @@ from emu.machine import Stop
 TURN = 1000  # instructions that a thread may run while others could
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a run came to its end.
 
     ``ended``: no thread is left. ``deadlock``: all that are left are blocked. ``budget``: the steps are spent;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from arch.model import Arch
 from arch.signals import REAL_TIME, SIG_DFL, SIG_IGN, SIGNALS, SYNCHRONOUS, Act, Code, Stack, bit
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 _NO_FLAGS, _NO_MODE = Act(0), Stack(0)
 
 
-@dataclass(frozen=True)
-class Info:
+class Info(NamedTuple):
     """What is told of a signal: ``ints`` and then ``words`` are the members of siginfo's union for its ``code``."""
 
     signal: int
@@ -35,8 +34,7 @@ class Info:
         return (head.ljust(structs.info_union, b"\0") + union).ljust(structs.info_size, b"\0")
 
 
-@dataclass(frozen=True)
-class Action:
+class Action(NamedTuple):
     """What a process does about a signal, as rt_sigaction was told."""
 
     handler: int = SIG_DFL

@@ -28,8 +28,7 @@ class Ref(NamedTuple):
     moved: bool = False
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """One demand: what is in a register, or in the word at an address, is ``values``: equal, between two, or one of.
 
     ``register``: index into the arch's registers; None for memory. ``size`` in bytes.
@@ -46,8 +45,7 @@ class Check:
     mask: int
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(NamedTuple):
     """A moment: control is at ``target`` (None: wherever it is) and all checks hold."""
 
     name: str
@@ -55,8 +53,7 @@ class Stage:
     checks: tuple[Check, ...]
 
 
-@dataclass(frozen=True)
-class Way:
+class Way(NamedTuple):
     """One path: ``conditions`` are (left, right, whether it holds, of order instead of equality)."""
 
     conditions: tuple[tuple[Ref, Ref, bool, bool], ...]

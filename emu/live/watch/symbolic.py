@@ -99,8 +99,7 @@ class At(str):
         return made
 
 
-@dataclass(frozen=True)
-class Path:
+class Path(NamedTuple):
     """One way through a contract: its effect if every condition has the truth that stands beside it."""
 
     conditions: tuple[tuple[Condition, bool], ...]
@@ -136,8 +135,7 @@ class _Names:
         return At(address) if isinstance(address, Term) else self._program.describe(address)
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(NamedTuple):
     """What the contracts are explored for: a program of one arch and release."""
 
     arch: Arch
