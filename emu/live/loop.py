@@ -50,6 +50,7 @@ class Loop:
     at: dict[int, Callable[[Thread], None]] = field(default_factory=dict)
     broken: Callable[[Thread], bool] = lambda _thread: False
     at_trap: Callable[[Thread], None] = lambda _thread: None
+    stopped: Callable[[Thread], None] = lambda _thread: None
     trapped: Callable[[Thread], None] = lambda _thread: None
     over: bool = False
     seen: dict[Thread, native.Thread] = field(default_factory=dict)
@@ -168,6 +169,7 @@ class Loop:
         live.clock = self.kernel.clock.now - live.blocks * live.block_time
 
     def _happened(self, thread: Thread, stop: Stop) -> bool:
+        self.stopped(thread)
         if stop.kind == "syscall":
             self.at_trap(thread)
             self.kernel.trap(thread)

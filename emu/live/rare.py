@@ -17,6 +17,7 @@ from emu.contracts.effect import Effect, Entry
 from emu.contracts.judge import Check, judge_moment
 from emu.contracts.moved import Copy, moved
 from emu.kernel.table import Thread
+from emu.live.borrowed import Borrowed
 from emu.live.ends import ends
 from emu.live.loop import Loop
 from emu.live.process import LiveProcess
@@ -50,6 +51,7 @@ class Rare:
         self._copying: dict[Thread, tuple[int, int, Copy]] = {}
         self._forking: dict[Thread, Entered] = {}
         self._answers: dict[Thread, int] = {}
+        self.borrowed = Borrowed(loop, process, binary)
         self._watch("asyncPreempt", find(binary, "asyncPreempt"), self._preempt, self._preempt_left)
         self._watch("copystack", binary.program.symbols.get("runtime.copystack"), self._copy, self._copy_left)
         self._watch("rawVforkSyscall", binary.routines["rawVforkSyscall"], self._fork, self._fork_left)
@@ -150,8 +152,10 @@ class Rare:
         self.counts["copystack"] += 1
         self.growths += size > old.hi - old.lo
         self.shrinks += size < old.hi - old.lo
-        for check in moved(self.arch, self._era.guards, old, self._stack(g), size):
+        new = self._stack(g)
+        for check in moved(self.arch, self._era.guards, old, new, size):
             self._judged(thread, "copystack", check)
+        self.borrowed.moved(g, new.lo, new.hi - old.hi)
 
     # rawVforkSyscall: the child returns first, on the parent's stack
 
@@ -163,9 +167,19 @@ class Rare:
         entered = self._forking.get(thread)
         if entered is not None:
             self._judge(thread, "rawVforkSyscall", self._vfork(entered, 0), 0)
+            entry = entered.entry
+            lo, hi = (entry.field(entry.g, name) for name in ("g.stack.lo", "g.stack.hi"))
+            self.borrowed.lend(thread, entry.g, lo, hi)
 
     def _answered(self, thread: Thread) -> None:
         self._answers[thread] = self._process.role("result")
+        if thread.lender is None:
+            self.borrowed.returned(thread)
+
+    def stopped(self, thread: Thread) -> None:
+        """To be called whenever a thread has stopped, whatever for."""
+        for check in self.borrowed.checks():
+            self._judged(thread, "rawVforkSyscall", check)
 
     def _fork_left(self, thread: Thread) -> None:
         entered = self._forking.pop(thread, None)
@@ -176,6 +190,7 @@ class Rare:
             return
         effect = self._vfork(entered, answer)
         self._process.machine.leave_block()
+        self.stopped(thread)
         self.counts["rawVforkSyscall"] += 1
         self._judge(thread, "rawVforkSyscall", effect, 1)
 

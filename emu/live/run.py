@@ -70,7 +70,7 @@ class LiveRun:
         if settings.checked and binary.layout is not None:
             self.watching = Watching(self.process, binary)
             self.rare = Rare(self.loop, self.process, binary, self._judged)
-            self.loop.at_trap = self.rare.at_trap
+            self.loop.at_trap, self.loop.stopped = self.rare.at_trap, self.rare.stopped
         self._answer_ticks()
 
     def _open(self, path: str, arguments: Sequence[str], host: bool) -> None:

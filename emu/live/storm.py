@@ -18,7 +18,6 @@ from typing import Literal, NamedTuple
 from arch.signals import SIG_DFL, SIG_IGN, Code, Signal
 from asm.goelf import GoBinary
 from emu.kernel import signals
-from emu.kernel.pending import Info
 from emu.kernel.table import Thread
 from emu.live.run import LiveRun, Settings, open_program
 from emu.live.trampolines import instructions, routines
