@@ -163,6 +163,9 @@ class Process:
     def answer(self, result: int) -> None:
         """Come back from the kernel: ``result`` (signed) in its register, and destroyed what the kernel destroys."""
         convention = self.arch.syscall
+        if not convention.destroyed:
+            self.set_registers({convention.result: result})
+            return
         registers = self.machine.registers()
         values = {name: registers[self.arch.roles[role]] for name, role in convention.destroyed.items()}
         self.set_registers({**values, convention.result: result})

@@ -64,6 +64,7 @@ class Kernel:
         self._handlers: dict[str, tuple[Handler, int]] = {}
         self._on_cpu: dict[Machine, Thread] = {}
         self._next_id = FIRST_PID
+        self._alive: dict[int, Thread] = {}  # by tid, which count up
         self.clock = Clock()
         self.random = Random(0)
         self.sleepers: list[Sleeper] = []
@@ -120,13 +121,12 @@ class Kernel:
     @property
     def threads(self) -> list[Thread]:
         """Every thread that has not ended, by tid."""
-        alive = (t for task in self.tasks.values() for t in task.threads if t.state != "ended")
-        return sorted(alive, key=lambda thread: thread.tid)
+        return list(self._alive.values())
 
     def runnable(self) -> list[Thread]:
         """The threads that can run, by tid; blocked ones are asked first whether what they wait for has come."""
         self._wake()
-        return [thread for thread in self.threads if thread.state == "runnable"]
+        return [thread for thread in self._alive.values() if thread.state == "runnable"]
 
     def load(self, thread: Thread) -> None:
         """Put a thread on its machine's CPU; the one that was there is saved."""
@@ -221,6 +221,7 @@ class Kernel:
         thread = Thread(self._next_id, task)
         self._next_id += 1
         task.threads.append(thread)
+        self._alive[thread.tid] = thread
         return thread
 
     def end_thread(self, thread: Thread, status: int) -> None:
@@ -231,6 +232,7 @@ class Kernel:
             memory.store_quietly(thread, thread.clear_tid, 0)
             waits.wake(thread, thread.clear_tid, 1)
         thread.state = "ended"
+        self._alive.pop(thread.tid, None)
         if all(other.state == "ended" for other in task.threads):
             self._bury(task, status)
         else:

@@ -19,14 +19,19 @@ from emu.live.process import LiveProcess
 from emu.machine import Stop
 
 SLICE = 20_000  # blocks that a thread may run while others could
+TIME = 7 * 24 * 3600 * 10**9  # virtual nanoseconds: the monitor of a program that is stuck wakes for ever
 
 
 @dataclass
 class Limits:
-    """``blocks``: most of all threads together. ``slice``: of one turn. ``seed``: None keeps turns in order of tid."""
+    """``blocks``: most of all threads together, ``time``: virtual nanoseconds. ``slice``: of one turn, in blocks.
+
+    ``seed``: of the order of turns; None keeps them in order of tid.
+    """
 
     blocks: int
     slice: int = SLICE
+    time: int = TIME
     seed: int | None = None
 
 
@@ -34,7 +39,7 @@ class Limits:
 class Ending:
     """How a run ended. ``status``: wait4's word of the first process."""
 
-    kind: Literal["ended", "deadlock", "budget", "broken"]
+    kind: Literal["ended", "deadlock", "budget", "time", "broken"]
     status: int = 0
     waiting: tuple[str, ...] = ()
 
@@ -77,10 +82,12 @@ class Loop:
             thread = self._choose(kernel.runnable(), thread)
             if thread is None:
                 if not self._skip():
-                    return Ending("deadlock", waiting=tuple(f"{t.tid}: {t.waits_for}" for t in kernel.threads))
+                    return Ending("deadlock", waiting=self._waiting())
                 continue
             if left <= 0:
-                return Ending("budget", waiting=(f"thread {thread.tid}",))
+                return Ending("budget", waiting=self._waiting())
+            if kernel.clock.now > self.limits.time:
+                return Ending("time", waiting=self._waiting())
             used, ended = self._turn(thread, min(left, self.limits.slice))
             left -= used
             if ended:
@@ -100,6 +107,13 @@ class Loop:
         crossing = self._set_aside.pop((thread, frame.address), None) if frame else None
         if crossing is not None:
             self.seen[thread].now = crossing
+
+    def _waiting(self) -> tuple[str, ...]:
+        """What every thread is at."""
+        return tuple(
+            f"thread {t.tid} waits for {t.waits_for}" if t.state == "blocked" else f"thread {t.tid} runs"
+            for t in self.kernel.threads
+        )
 
     def _check_interrupt(self) -> None:
         if INTERRUPT.asked:

@@ -20,6 +20,7 @@ from emu.views.colour import wanted
 if TYPE_CHECKING:
     from emu.live.storm import Storm
 
+_DAY = 24 * 3600 * 10**9  # nanoseconds
 _LAST = 8  # crossings that are told before a broken one
 _DEEPEST = 10  # goroutines in the summary
 
@@ -69,6 +70,7 @@ class Report:
         """How it ended, where that is not the guest's own doing."""
         told = {
             "budget": "the budget is spent; --steps gives more",
+            "time": f"{live.kernel.clock.now / _DAY:g} days of virtual time have passed; --time gives more",
             "deadlock": "deadlock: every thread waits, and nothing will come",
         }.get(ending.kind)
         if told is None:
