@@ -51,7 +51,7 @@ def _futex(
     thread: Thread, address: int, operation: int, value: int, timeout: int, bits: int, width: int
 ) -> int | None:
     command = operation & _COMMAND
-    if address % 4:
+    if address % 4 or (command in (_WAIT_BITSET, _WAKE_BITSET) and not bits & _ALL):
         raise Refused(Errno.EINVAL)
     if command in (_WAIT, _WAIT_BITSET):
         mask = bits & _ALL if command == _WAIT_BITSET else _ALL
