@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from emu.live.storm import Storm
 
 _DAY = 24 * 3600 * 10**9  # nanoseconds
+_THREADS = 10  # that are told at the end
 _LAST = 8  # crossings that are told before a broken one
 _DEEPEST = 10  # goroutines in the summary
 
@@ -79,8 +80,10 @@ class Report:
             self._line("ending", outcome=ending.kind, waiting=list(ending.waiting), blocks=live.blocks)
             return
         self._say(f"stackcarry: {told}, after {live.blocks} blocks", bold=True, fg="red")
-        for who in ending.waiting:
+        for who in ending.waiting[:_THREADS]:
             self._say(f"  {who}")
+        if len(ending.waiting) > _THREADS:
+            self._say(f"  and {len(ending.waiting) - _THREADS} threads more")
 
     def storm(self, campaign: Storm, executor: Executor) -> bool:
         """Run a storm, and say of each run that differed from the undisturbed one how. Whether all is well."""
