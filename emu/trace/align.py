@@ -16,7 +16,8 @@ from emu.trace.model import Header
 from emu.trace.roles import lacking
 
 SAME, OTHER, ONLY_A, ONLY_B, MOVED = "=", "|", "<", ">", "~"
-_POINTS = ("switch g", "load SP")  # a signal between two stores sees which of them is already another
+# A signal between two stores sees which of these is already another.
+_POINTS = {"switch g": "the running g", "load SP": "the stack"}
 
 
 class Pair(NamedTuple):
@@ -119,8 +120,8 @@ def _single(mark: str, effect: Effect, other: Header, absent: bool) -> Pair:
 def _points(a: Sequence[Effect], b: Sequence[Effect], partner: dict[int, int]) -> list[tuple[str, int, int]]:
     """The last change of g and of the stack, where both runs make it: its name, and the step in either."""
     found = {
-        a[one].place.text: (a[one].step, b[other].step)
-        for one, other in sorted(partner.items()) if a[one].kind in _POINTS and b[other].kind in _POINTS
+        _POINTS[a[one].kind]: (a[one].step, b[other].step)
+        for one, other in sorted(partner.items()) if a[one].kind in _POINTS and b[other].kind == a[one].kind
     }
     return [(name, *steps) for name, steps in found.items()]
 

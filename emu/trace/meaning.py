@@ -181,9 +181,11 @@ class _Reading:
 
     def _registers(self) -> Iterator[Effect]:
         """Registers with a role that are not as they were, for a function that runs next."""
-        if self._stop is not None and self._stop.kind == "syscall":
+        if self._stop is not None and self._stop.kind != "gate":
             return
         for role in carried_roles(self._header):
+            if role == "link" and self._returns:
+                continue  # whoever made a call knows that it is gone
             yield from self._held(self._header.arch.roles[role], Name(_TITLES[role], role=role))
         if self._roles.mirrored:
             yield from self._held(self._roles.mirrored, Name("g's second register", role="mirror"))
@@ -221,8 +223,8 @@ class _Reading:
             yield self._at(Name("PC"), "jump", self._pc, step)
 
     def _kernel(self, stop: Event, step: int) -> Iterator[Effect]:
-        for number, value in enumerate(stop.data.get("arguments") or ()):
-            register = self._header.arch.syscall.arguments[number]
+        registers = self._header.arch.syscall.arguments
+        for number, (register, value) in enumerate(zip(registers, stop.data.get("arguments") or (), strict=False)):
             if self._roles.entry.get(register) != value or register in self._roles.internal:
                 yield self._at(Name(f"argument {number} of the call"), "kernel", value, step)
         yield self._at(Name("number of the call"), "kernel", int(stop.data["number"]), step)

@@ -104,8 +104,13 @@ class Roles:
         for register, value in self.entry.items():
             self._weak.setdefault(value, Name(f"{register} at entry"))
         argument = self._state.memory.word(self.sp + self.arch.call.first_argument) or 0
-        gobufs = [struct.address + self.layout["g.sched.sp"] for struct in self._structs if struct.kind == "g"]
-        self._buf = argument if argument in gobufs else 0
+        self._buf = argument if argument in self._gobufs() else 0
+
+    def _gobufs(self) -> list[int]:
+        """Where each g keeps its gobuf."""
+        if "g.sched.sp" not in self.layout or "gobuf" not in self.layout.sizes:
+            return []
+        return [struct.address + self.layout["g.sched.sp"] for struct in self._structs if struct.kind == "g"]
 
     def _learn(self, value: int | None, name: Name, *, pointer: bool = False) -> None:
         if value is not None:

@@ -72,8 +72,9 @@ def _within(a: Recording, b: Recording, low: int, high: int) -> int | None:
 def _rows(recording: Recording, low: int, high: int) -> Rows:
     """Step, thread and registers of each row."""
     turns = recording.turns(low, high)
-    threads = np.repeat([turn.thread for turn in turns], [turn.end - turn.first for turn in turns])
-    return np.column_stack([recording.numbers(low, high), threads.astype(np.uint64), recording.rows(low, high)])
+    counts = np.array([turn.end - turn.first for turn in turns], np.int64)
+    threads = np.repeat(np.array([turn.thread for turn in turns], np.uint64), counts)
+    return np.column_stack([recording.numbers(low, high), threads, recording.rows(low, high)])
 
 
 def _writes(recording: Recording, low: int, high: int) -> Rows:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
+
 from arch import golang
 from emu.trace.model import Recording
 
@@ -44,7 +46,7 @@ def _inside(recording: Recording, *, everything: bool) -> Iterator[Span]:
     stops = {int(step) for step in recording.cuts(0, recording.steps)[0]}
     names = _Names(recording)
     found: Span | None = None
-    for step, thread, pc in _steps(recording):
+    for step, thread, pc in _steps(recording, names, everything=everything):
         goes_on = found is not None and (found.end, found.thread) == (step, thread) and step - 1 not in stops
         name, start = names.at(pc)
         if goes_on and found is not None and (everything or name in _SWITCHING or name in _HELPERS):
@@ -57,15 +59,20 @@ def _inside(recording: Recording, *, everything: bool) -> Iterator[Span]:
         yield found
 
 
-def _steps(recording: Recording) -> Iterator[tuple[int, int, int]]:
-    """Step, thread and PC of every row."""
-    pc = recording.header.column("pc")
-    assert pc is not None
+def _steps(recording: Recording, names: _Names, *, everything: bool) -> Iterator[tuple[int, int, int]]:
+    """Step, thread and PC of every row that may belong to a stretch."""
+    column = recording.header.column("pc")
+    assert column is not None
     for low, high in recording.pieces(0, recording.steps):
-        pcs = iter(recording.rows(low, high, [pc])[:, 0].tolist())
+        pcs, row = recording.rows(low, high, [column])[:, 0], 0
+        places = np.unique(pcs)
+        wanted = [everything or names.at(place)[0] in _SWITCHING | _HELPERS for place in places.tolist()]
+        mask = np.isin(pcs, places[np.array(wanted, np.bool_)])
         for turn in recording.turns(low, high):
-            for step in range(turn.first, turn.end):
-                yield step, turn.thread, next(pcs)
+            count = turn.end - turn.first
+            for at in np.flatnonzero(mask[row : row + count]).tolist():
+                yield turn.first + at, turn.thread, int(pcs[row + at])
+            row += count
 
 
 class _Names:
