@@ -22,9 +22,17 @@ def _html(recording: Recording, first: int, end: int | None) -> Iterable[str]:
     yield page(recording, first, end)
 
 
+def _perfetto(recording: Recording, first: int, end: int | None) -> Iterable[str]:
+    from emu.views.perfetto import trace_events
+
+    return trace_events(recording, first, end)
+
+
 Write = Callable[["Recording", int, int | None], Iterable[str]]
 # A form: how its file's name ends, and what gives its text for the steps from one up to another (None: to the last).
-FORMS: dict[str, tuple[str, Write]] = {"html": (".html", _html)}
+FORMS: dict[str, tuple[str, Write]] = {
+    "html": (".html", _html), "perfetto": (".json", _perfetto),
+}
 
 
 @click.command()
@@ -34,13 +42,14 @@ FORMS: dict[str, tuple[str, Write]] = {"html": (".html", _html)}
 @click.option("--first", default=0, type=click.IntRange(0), help="Leave out the steps before this one.")
 @click.option("--end", type=click.IntRange(1), help="Leave out this step and those behind it.")
 def export(file: str, form: str, output: str | None, first: int, end: int | None) -> None:
-    """Write a trace as a page that needs no network (html).
+    """Write a trace as a page that needs no network (html), or for Perfetto and other viewers of trace events.
 
     Of a damaged file all before the damage is written; exits 2 then.
 
     \b
     stackcarry trace mcall --arch amd64 -o mcall.trace
     stackcarry export mcall.trace --to html
+    stackcarry export mcall.trace --to perfetto -o mcall.json
     """
     end_with_reader()
     from emu.trace.reader import open_trace

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -122,28 +123,38 @@ def _at(stretch: Stretch, steps: list[int]) -> Flags:
     return np.isin(stretch.before.steps, np.array(steps, np.uint64))
 
 
-def guard_writes(offset: int, word: int, stretch: Stretch) -> list[tuple[int, str, int | None, bool]]:
-    """Writes to the guard word of any g: step, name of the g, what was written, and if it was the guest.
+class GuardWrite(NamedTuple):
+    """A write to the guard word of a g, by the guest or by others. ``value``: None if it was not of just this word."""
 
-    ``offset``: of the guard word in a g; ``word``: its bytes. What was written is None where it was not just this word.
-    """
-    words = [(g + offset, label) for g, label in stretch.before.gs]
-    if not words:
+    step: int
+    g: str
+    value: int | None
+    by_guest: bool
+
+
+def guard_writes(offset: int, word: int, stretch: Stretch) -> list[GuardWrite]:
+    """All of a stretch, in order. ``offset``: of the guard word in a g; ``word``: its bytes."""
+    if not stretch.before.gs:
         return []
-    starts, found = np.array([address for address, _ in words], np.uint64), []
+    labels = [label for _, label in stretch.before.gs]
+    starts = np.array([g for g, _ in stretch.before.gs], np.uint64) + np.uint64(offset)  # ascending, as the gs
     accesses = stretch.accesses
-    low, high = starts.min(), starts.max() + np.uint64(word)
-    near = accesses[(accesses["write"] != 0) & (accesses["address"] < high)]
-    near = near[near["address"] + near["size"] > low]
-    for write in near:
-        at, size = int(write["address"]), int(write["size"])
-        found += [
-            (int(write["step"]), label, int(write["value"]) if (at, size) == (address, word) else None, True)
-            for address, label in words if at < address + word and address < at + size
-        ]
+    address = accesses["address"]
+    near = (accesses["write"] != 0) & (address < starts[-1] + np.uint64(word))
+    near &= address + accesses["size"] > starts[0]
+    writes = accesses[near]
+    place = np.searchsorted(starts + np.uint64(word), writes["address"], side="right")  # no write is as long as a g
+    hits = starts[place] < writes["address"] + writes["size"]
+    whole = (writes["address"] == starts[place]) & (writes["size"] == word)
+    found = [
+        GuardWrite(int(step), labels[number], int(value) if just_it else None, True)
+        for step, number, value, just_it in zip(
+            writes["step"][hits], place[hits], writes["value"][hits], whole[hits], strict=True
+        )
+    ]
     for step, at, data in stretch.outside:
-        for address, label in words:
-            if at <= address and address + word <= at + len(data):
-                value = int.from_bytes(data[address - at : address - at + word], "little")
-                found.append((step, label, value, False))
-    return sorted(found, key=lambda write: write[0])
+        for start, label in zip(starts.tolist(), labels, strict=True):
+            if at <= start and start + word <= at + len(data):
+                value = int.from_bytes(data[start - at : start - at + word], "little")
+                found.append(GuardWrite(step, label, value, False))
+    return sorted(found, key=lambda write: write.step)

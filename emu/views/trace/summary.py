@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from emu.progress import Progress
 from emu.trace.findings import Finding, Findings, still_switching
 from emu.trace.ledger import Account, threads_of
-from emu.trace.model import Recording, Stack
+from emu.trace.model import Event, Recording, Stack
 from emu.trace.steps import Reader, Stretch, stretches
 from emu.trace.words import Places
 from emu.views.trace.choice import checks_of, guard_writes
@@ -106,8 +106,13 @@ class _Summing:
         self._last: dict[int, tuple[int, int]] = {}  # thread -> g and state of its guard after its newest step
 
     def all(self, progress: Progress | None) -> Summary:
-        found = self._found
+        found, past = self._found, 0
         for stretch in stretches(self._recording):
+            low, high = stretch.piece
+            if high > past:
+                self._called(self._recording.events(past, low))
+                self._called(event for events in stretch.events.values() for event in events)
+                past = high
             self._stacks(stretch)
             self._changes(stretch)
             self._writers(stretch)
@@ -115,17 +120,19 @@ class _Summing:
             if progress is not None:
                 progress.count(int(stretch.before.steps[-1]))
         self._wrong(self._judge.close(still_switching(self._recording)))
-        for low, high in self._recording.pieces(0, self._recording.steps):
-            for event in self._recording.events(low, high):
-                if event.kind in ("syscall", "signal"):
-                    table = found.calls if event.kind == "syscall" else found.signals
-                    _count(table, (event.data["name"],), event.step)
+        self._called(self._recording.events(past, self._recording.steps))
         for check in (event.data for events in checks_of(self._recording).values() for event in events):
             found.checks += 1
             if not check["ok"]:
                 found.failed.append(check)
         found.end = next((f"{e.data['scene']}: {e.data['end']}" for e in ending(self._recording)), None)
         return found
+
+    def _called(self, events: Iterable[Event]) -> None:
+        for event in events:
+            if event.kind in ("syscall", "signal"):
+                table = self._found.calls if event.kind == "syscall" else self._found.signals
+                _count(table, (event.data["name"],), event.step)
 
     def _wrong(self, findings: Iterator[Finding]) -> None:
         for finding in findings:
