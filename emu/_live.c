@@ -65,6 +65,7 @@ typedef struct {
     Depth *depths;
     uint64_t room, known;
     uint64_t full; /* a recorder wants to be emptied: stop before the next block */
+    uint64_t longest, begin, end; /* stop where a block of so many bytes goes on: it may have been cut in two */
 } Live;
 
 enum { NONE, SYSCALL, INTERRUPT, LIMIT, FAILED, BREAKPOINT };
@@ -279,7 +280,9 @@ static void come_back(Live *l, uint64_t address) {
 static void on_block(void *uc, uint64_t address, uint32_t size, void *data) {
     Live *l = data;
     Thread *t = l->thread;
-    if (l->full) { stop(l, LIMIT); return; }
+    if (l->full || address == l->end) { stop(l, LIMIT); return; }
+    l->begin = address;
+    l->end = size >= l->longest ? address + size : 0;
     l->blocks++;
     if (t->now.active) {
         if (!inside(l, l->table + l->table[t->now.plan], address)) leave(l, address);
@@ -288,7 +291,7 @@ static void on_block(void *uc, uint64_t address, uint32_t size, void *data) {
         if (address != (uint64_t)plan[0] && inside(l, plan, address)) come_back(l, address);
     }
     if (l->blocks >= l->limit) stop(l, LIMIT);
-    (void)uc; (void)size;
+    (void)uc;
 }
 
 /* The entry of a watched routine; `data` leads to the run and the routine. */

@@ -52,9 +52,8 @@ def _settings(texts: tuple[str, ...]) -> dict[str, str]:
 @colour_option
 def run(
     program: str, arguments: tuple[str, ...], environment: tuple[str, ...], ncpu: int, seed: int, turn: int, steps: int,
-    days: float, memory: int, no_check: bool, keep_going: bool, error_exitcode: int, summary: bool, storm: bool, file: str | None,
-    only: tuple[str, ...], as_json: bool,
-    colour: bool | None,
+    days: float, memory: int, no_check: bool, keep_going: bool, error_exitcode: int, summary: bool, storm: bool,
+    file: str | None, only: tuple[str, ...], as_json: bool, colour: bool | None,
 ) -> None:
     """Run a static Go program (Go 1.21 to 1.27; 386, amd64, arm), its threads and children included.
 
@@ -72,7 +71,7 @@ def run(
     from emu.live.run import LiveRun, Settings, open_program
     from emu.views import live as view
 
-    if only and file is None or storm and file is not None:
+    if (only and file is None) or (storm and file is not None):
         raise click.UsageError("--trace-only belongs to --trace, and --storm makes many runs, which leave no trace")
     settings = Settings(
         environment=_settings(environment), ncpu=ncpu, checked=not no_check, keep_going=keep_going,

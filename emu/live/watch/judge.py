@@ -105,11 +105,13 @@ class Judge(Answers):
         if live.growing >> number & 1:
             self._preempted(self._g(values))
 
-    def _on_block(self, _uc: int, address: int, _size: int, _data: int) -> None:
+    def _on_block(self, _uc: int, address: int, size: int, _data: int) -> None:
         live, thread = self._live, self._thread
-        if live.full:
+        if live.full or address == live.end:
             self._stop(native.LIMIT)
             return
+        live.begin = address
+        live.end = address + size if size >= live.longest else 0
         live.blocks = blocks = live.blocks + 1
         now = thread.now
         if now.active:
