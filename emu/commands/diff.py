@@ -79,7 +79,7 @@ def _shared(runs: Runs, files: tuple[str, str], as_json: bool, colour: bool | No
 
 def _rows(runs: Runs, files: tuple[str, str], as_json: bool, colour: bool | None) -> bool:
     from emu.trace.samerun import check_same, first_difference
-    from emu.views.diff import print_rows, row_lines
+    from emu.views.samerun import print_rows, row_lines
 
     check_same(*runs)
     found = first_difference(*runs)

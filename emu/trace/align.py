@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
-from emu.trace.meaning import Effect, Passage
+from emu.trace.conventions import lacking
+from emu.trace.effects import Effect
+from emu.trace.meaning import Passage
 from emu.trace.model import Header
-from emu.trace.roles import lacking
 
 SAME, OTHER, ONLY_A, ONLY_B, MOVED = "=", "|", "<", ">", "~"
 # A signal between two stores sees which of these is already another.
