@@ -59,12 +59,12 @@ def told(header: Header) -> str:
 def _print_crossing(out: Console, crossing: Crossing) -> None:
     titles = [passage.title if passage else "" for passage in (crossing.a, crossing.b)]
     table = plain_table()
-    for title in (f"A  {titles[0]}".rstrip(), "", f"B  {titles[1]}".rstrip()):
+    for title in ("", "A", titles[0], "", "", "B", titles[1]):
         table.add_column(Text(title), overflow="fold", header_style="bold")
     for pair in crossing.pairs:
         style = STYLES[pair.mark]
         shown = "" if pair.mark == SAME else pair.mark
-        table.add_row(Text(_line(pair.a), style), Text(shown, style), Text(_line(pair.b), style))
+        table.add_row(*(Text(cell, style) for cell in (*_cells(pair.a), shown, *_cells(pair.b))))
     out.print(table)
 
 
@@ -75,8 +75,8 @@ def _alike(crossings: Sequence[Crossing]) -> str:
     return f"{len(crossings)} crossings without a difference: {names}"
 
 
-def _line(effect: Effect | None) -> str:
-    return "" if effect is None else f"{effect.step:>5} {effect.where:<18} {effect.text}"
+def _cells(effect: Effect | None) -> tuple[str, str, str]:
+    return ("", "", "") if effect is None else (f"{effect.step:>5}", effect.where, effect.text)
 
 
 def _print_list(out: Console, title: str, pairs: Sequence[Pair]) -> None:

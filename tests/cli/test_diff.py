@@ -32,7 +32,7 @@ def test_two_arches(run: Run, made: dict[str, str]) -> None:
     assert pc.split() == [
         *"4 mcall+0xc save: g.sched.pc ← return PC".split(), *"1 mcall+0x4 save: g.sched.pc ← return PC".split(),
     ]
-    assert any(line.rstrip().endswith("save: g.sched.bp ← frame pointer       <") for line in lines)
+    assert "8 mcall+0x1d save: g.sched.bp ← frame pointer <" in [" ".join(line.split()) for line in lines]
     a, b = (lines.index(title) for title in ("A carries, B does not:", "B carries, A does not:"))
     assert "  save: g.sched.bp ← frame pointer  (step 8, mcall+0x1d); no frame pointer on arm" in lines[a:b]
     assert "  clear: g.sched.lr ← 0  (step 3, mcall+0xc); no link register on amd64" in lines[b:]
@@ -123,3 +123,9 @@ def test_what_is_no_trace(run: Run, made: dict[str, str], tmp_path: Path, conten
 def test_files_that_cannot_be(run: Run, made: dict[str, str], tmp_path: Path) -> None:
     ran = run("diff", made["arm"], str(tmp_path / "nowhere"))
     assert (ran.code, ran.err) == (2, f"stackcarry: {tmp_path / 'nowhere'}: No such file or directory\n")
+
+
+def test_the_examples_of_the_help(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    examples = [line.split() for line in run("diff", "--help").out.splitlines() if line.startswith("  stackcarry ")]
+    assert [run(*words[1:]).code for words in examples] == [0, 0, 1, 0]
