@@ -25,7 +25,7 @@ HOOK = "-gcflags=all=-d=maymorestack=runtime.mayMoreStackPreempt"
 PROGRAMS = {
     "hello": ("newest", (), ()), "threads": ("newest", (), ()), "preempt": ("newest", (), ()),
     "signals": ("newest", (), ()), "hooked": ("newest", (HOOK,), ()), "exec": ("1.21", (), ()),
-    "panics": ("1.21", (), ()),
+    "panics": ("1.21", (), ()), "many": ("newest", (), ("400",)),  # more goroutines than there is room for at first
 }  # fmt: skip
 MOST = 1_200_000  # blocks: a longer run ends there, in both builds
 
@@ -169,3 +169,14 @@ def test_the_build_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
         machine("arm")
     monkeypatch.delenv("STACKCARRY_LIVE")
     assert set(machine("arm").calls) == set(callbacks.NAMES)
+
+
+@pytest.mark.parametrize("build", BUILDS)
+def test_there_is_room_for_any_number_of_goroutines(build: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = new(monkeypatch, build, "many", "amd64")
+    assert run.process.machine.live.room == 0
+    run.run()
+    live, distance = run.process.machine.live, run.summary()["distance"]
+    assert live.room > live.known > 300
+    assert len(distance) > 300
+    assert list(distance) == sorted(distance, key=lambda who: (who.startswith("thread"), int(who.split()[1])))
