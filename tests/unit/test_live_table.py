@@ -84,14 +84,25 @@ class Table:
         self.thread.tls, self.live.failed, self.live.stop, self.live.limit = world.tls_base, -1, 0, (1 << 64) - 1
         self.live.rows = 0
         self._run(lambda: 0)
-        block = _BLOCK(ctypes.cast(self.calls["block"], ctypes.c_void_p).value or 0)
 
         def stopped(stop: Stop, _name: str) -> None:
             self.last = stop
             if stop.kind == "exit":  # at a gate; in a running program a block begins there
-                block(None, stop.pc, 0, ctypes.addressof(self.live))
+                self.block(stop.pc)
 
         return stopped
+
+    def block(self, address: int) -> None:
+        """A block begins at ``address``."""
+        self._call("block", address, ctypes.addressof(self.live))
+
+    def enter(self, name: str) -> None:
+        """A routine is entered."""
+        number = NAMES.index(name)
+        self._call("entry", self.plans[number].entry, ctypes.addressof(self._watches[number]))
+
+    def _call(self, name: str, address: int, data: int) -> None:
+        _BLOCK(ctypes.cast(self.calls[name], ctypes.c_void_p).value or 0)(None, address, 0, data)
 
     @property
     def failure(self) -> Failure | None:
@@ -196,3 +207,60 @@ def _nops(world: World) -> Iterator[Mapping[int, bytes]]:
     for insn in insns_of(world.target, ()):
         mutant = next(mutant for mutant in mutants(world.arch, insn) if mutant.operator == "nop")
         yield {insn.address: world.arch.nop * (mutant.size // len(world.arch.nop))}
+
+
+def _nested(made: Table, calls: int) -> list[int]:
+    """Enter systemstack so many times and leave it for fn, SP further down each time: where SP was."""
+    world = made.world
+    next(scene for name, scene in scenes(world) if name == "systemstack").prepare(world)
+    made.watch(world)
+    top, found = world.process.role("sp"), []
+    for number in range(calls):
+        found.append(top - 64 * number)
+        world.process.set_role("sp", found[-1])
+        made.enter("systemstack")
+        made.block(world.program.gates["fn"])
+    return found
+
+
+@each
+@builds
+def test_those_who_wait_longest_are_forgotten(arch: str, build: str) -> None:
+    made = table(arch, build)
+    pushed = made.live.pushed
+    at = _nested(made, native.MOST_WAITING + 4)
+    waiting = [made.thread.waiting[n] for n in range(made.thread.waits)]
+    assert [crossing.back for crossing in waiting] == [sp + pushed for sp in at[4:]]
+    assert {(crossing.active, crossing.stage, crossing.plan) for crossing in waiting} == {(0, 1, 2)}
+
+
+@each
+@builds
+def test_who_comes_back_lets_those_go_that_it_had_called(arch: str, build: str) -> None:
+    made = table(arch, build)
+    at, inside = _nested(made, 6), made.plans[2].entry + 4
+    made.world.process.set_role("sp", at[2] + made.live.pushed + 8)
+    made.block(inside)
+    assert (made.thread.now.active, made.thread.waits) == (0, 6)  # nobody waits for that SP
+    made.world.process.set_role("sp", at[2] + made.live.pushed)
+    made.block(made.world.program.gates["fn"])
+    assert (made.thread.now.active, made.thread.waits) == (0, 6)  # nor at such a place
+    made.block(inside)
+    assert (made.thread.now.active, made.thread.now.back) == (1, at[2] + made.live.pushed)
+    assert made.thread.waits == 2
+    made.block(inside)
+    assert made.thread.now.active == 1
+    made.block(made.world.program.gates["caller"])
+    assert (made.thread.now.active, made.thread.now.stage, made.thread.waits) == (0, 2, 2)
+
+
+@each
+@builds
+def test_who_waits_further_down_than_the_next_has_left_unseen(arch: str, build: str) -> None:
+    made = table(arch, build)
+    at = _nested(made, 5)
+    made.world.process.set_role("sp", at[3] + 16)
+    made.enter("systemstack")
+    made.block(made.world.program.gates["fn"])
+    waits = made.thread.waits
+    assert [made.thread.waiting[n].back - made.live.pushed for n in range(waits)] == [*at[:3], at[3] + 16]
