@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 import click
@@ -80,10 +80,19 @@ def show(recording: Recording, as_json: bool, colour: bool | None, look: Look, f
         lines = text_lines(recording, choice, wanted(colour, sys.stdout), watched)
     if paged:
         os.environ.setdefault("LESS", "FRX")  # colours, and no screen of its own for what fits
-        click.echo_via_pager(lines, color=wanted(colour, sys.stdout))
+        click.echo_via_pager(_without_last_end(lines), color=wanted(colour, sys.stdout))
     else:
         with progress:
             sys.stdout.writelines(lines)
+
+
+def _without_last_end(lines: Iterator[str]) -> Iterator[str]:
+    """The last line without its end: what writes to a pager adds one."""
+    held = next(lines, "")
+    for line in lines:
+        yield held
+        held = line
+    yield held.removesuffix("\n")
 
 
 def _choice(recording: Recording, look: Look, first: int) -> Choice:

@@ -48,6 +48,9 @@ class _Items:
     def __init__(self, recording: Recording, choice: Choice, progress: Progress | None) -> None:
         self._recording, self._choice, self._progress = recording, choice, progress
         self._picker = Picker(recording, choice)
+        verdicts = ((step, tuple(c for c in found if "checks" in choice.only or not c.data["ok"]))
+                    for step, found in self._picker.checks.items())
+        self._checks = {step: found for step, found in verdicts if found}
         self._folder, self._keys = Folder() if choice.fold else None, Keys()
         header = recording.header
         self._offset, self._word = header.guard_offset, header.arch.word
@@ -74,7 +77,7 @@ class _Items:
                 yield self._shown(stretch.step(row), outside)
             return
         every = stretch.before.steps
-        first, keys = int(every[0]), self._keys.of(stretch, rows, [*self._picker.checks, *outside])
+        first, keys = int(every[0]), self._keys.of(stretch, rows, [*self._checks, *outside])
         for token in self._folder.feed(keys, every[rows]):
             if isinstance(token, Turns) or token < first:
                 yield from self._rest([token])
@@ -107,9 +110,7 @@ class _Items:
         return found
 
     def _shown(self, step: Step, outside: Mapping[int, Sequence[str]]) -> Shown:
-        checks = self._picker.checks.get(step.number, ())
-        wanted = [check for check in checks if "checks" in self._choice.only or not check.data["ok"]]
-        return Shown(step, tuple(outside.get(step.number, ())), tuple(wanted))
+        return Shown(step, tuple(outside.get(step.number, ())), self._checks.get(step.number, ()))
 
     def _without_rows(self, end: int) -> None:
         """Read on to ``end``: the events of steps that have no row, as far as they are chosen, wait for their turn."""
