@@ -259,7 +259,7 @@ class Kernel:
 
     def _forget_if_orphan(self, task: Task) -> None:
         if task.status is not None and task.parent is None and task is not self.main.task:
-            del self.tasks[task.pid]
+            self.tasks.pop(task.pid, None)  # already gone if its end has ended its parent
 
     def children(self, task: Task) -> list[Task]:
         """A process's children, ended ones that it has not waited for included."""
