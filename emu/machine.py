@@ -100,13 +100,21 @@ class Machine:
         self._uc.ctl_set_tlb_mode(unicorn.UC_TLB_VIRTUAL)
         self.hook("fill", fill, data)
 
-    def forget_pages(self) -> None:
-        """To be called after pages were mapped, taken away or allowed otherwise."""
-        self._uc.ctl_flush_tlb()
-
     def hook_faults(self) -> None:
         """Note what a faulting access touched."""
         self._uc.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._on_invalid)
+
+    def exact_fault(self) -> None:
+        """Run again the instruction that has just faulted, to learn which address it touched, not only which page."""
+        handle = self._uc.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._on_invalid)
+        self._translate_by(unicorn.UC_TLB_CPU)
+        self.start()
+        self._uc.hook_del(handle)
+        self._translate_by(unicorn.UC_TLB_VIRTUAL)
+
+    def _translate_by(self, mode: int) -> None:
+        self._uc.ctl_set_tlb_mode(mode)
+        self._uc.ctl(unicorn.UC_CTL_TLB_FLUSH, unicorn.UC_CTL_IO_WRITE)
 
     def _on_interrupt(self, uc: Any, vector: int, _data: Any) -> None:
         if vector in _SYSCALL_VECTORS:

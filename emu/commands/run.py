@@ -38,7 +38,7 @@ def _settings(texts: tuple[str, ...]) -> dict[str, str]:
 @click.option("--steps", default=20_000_000_000, type=click.IntRange(1), help="Budget, in blocks of instructions.")
 @click.option("--time", "days", default=7.0, show_default=True, type=click.FloatRange(0, min_open=True),
               help="Most virtual time, in days; a program that is stuck wakes for ever.")
-@click.option("--memory", default=1024, show_default=True, type=click.IntRange(64), help="Most memory, in MiB.")
+@click.option("--memory", default=2048, show_default=True, type=click.IntRange(64), help="Most memory, in MiB.")
 @click.option("--no-check", is_flag=True, help="Run without looking at crossings.")
 @click.option("--keep-going", is_flag=True, help="Collect broken contracts instead of ending at the first.")
 @click.option("--error-exitcode", default=BROKEN, show_default=True, type=click.IntRange(0, 255),

@@ -9,6 +9,8 @@ from arch.golang import Guards
 from arch.model import Arch
 from emu.contracts.judge import Check
 
+_LONG = 1 << 16  # bytes
+
 
 class Copy(NamedTuple):
     """A stack before or after: bounds, guard word, saved SP, and the bytes from there to the top."""
@@ -29,19 +31,39 @@ def moved(arch: Arch, guards: Guards, old: Copy, new: Copy, size: int) -> Iterat
     yield _check("guard", "lo + StackGuard", new.guard if new.guard in special else normal, new.guard)
     yield _check("saved SP", "as far from the top as before", old.sp + delta, new.sp)
     yield _check("bytes in use", "carried", len(old.used), len(new.used))
-    word = arch.word
-    for at in range(0, min(len(old.used), len(new.used)) // word * word, word):
-        was, now = old.used[at : at + word], new.used[at : at + word]
-        if was == now:
-            continue
-        value = arch.unpack(was)
-        expected = (value + delta) & arch.mask
-        inside = old.lo <= value <= old.hi
-        if not inside or arch.unpack(now) != expected:
-            wanted, source = (expected, "the old one, moved with the stack") if inside else (value, "unchanged")
-            yield _check(f"word {at:#x} bytes above SP", source, wanted, arch.unpack(now))
-            return
-    yield _check("words in use", "the same, or moved with the stack", 0, 0)
+    at = _first_lost(arch, old, new, delta)
+    if at is None:
+        yield _check("words in use", "the same, or moved with the stack", 0, 0)
+        return
+    was, now = (arch.unpack(stack.used[at : at + arch.word]) for stack in (old, new))
+    inside = old.lo <= was <= old.hi
+    wanted, source = ((was + delta) & arch.mask, "the old one, moved with the stack") if inside else (was, "unchanged")
+    yield _check(f"word {at:#x} bytes above SP", source, wanted, now)
+
+
+def _first_lost(arch: Arch, old: Copy, new: Copy, delta: int) -> int | None:
+    """Offset of the first word that is neither the old one nor, if that led into the stack, that one moved."""
+    size = min(len(old.used), len(new.used)) // arch.word * arch.word
+    if size > _LONG:
+        return _first_lost_of_many(arch, old, new, delta, size)
+    for at in range(0, size, arch.word):
+        was, now = old.used[at : at + arch.word], new.used[at : at + arch.word]
+        if was != now:
+            value = arch.unpack(was)
+            if not old.lo <= value <= old.hi or arch.unpack(now) != (value + delta) & arch.mask:
+                return at
+    return None
+
+
+def _first_lost_of_many(arch: Arch, old: Copy, new: Copy, delta: int, size: int) -> int | None:
+    """The same for stacks of megabytes. What it needs takes longer to load than a short stack to compare."""
+    import numpy as np
+
+    kind = np.dtype(f"<u{arch.word}")
+    was, now = (np.frombuffer(stack.used, kind, size // arch.word) for stack in (old, new))
+    moved = was + kind.type(delta & arch.mask)
+    lost = (was != now) & ~((was >= old.lo) & (was <= old.hi) & (now == moved))
+    return int(lost.argmax()) * arch.word if lost.any() else None
 
 
 def _check(what: str, source: str, expected: int, found: int) -> Check:

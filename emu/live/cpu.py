@@ -120,7 +120,9 @@ class Cpu(Machine):
         if live.stop == native.INTERRUPT:
             return Stop("trap" if live.vector in _BREAKPOINTS else "fault", pc, vector=int(live.vector))
         if live.access:
-            return Stop("fault", pc, int(live.fault), _ACCESS[live.access])
+            self.exact_fault()
+            address = self._pending.address if self._pending is not None else int(live.fault)
+            return Stop("fault", pc, address, _ACCESS[live.access])
         return Stop("fault", pc) if error else Stop("budget", pc)
 
     def set_tls_base(self, address: int) -> None:

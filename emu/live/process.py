@@ -11,7 +11,7 @@ from emu.live.space import EXECUTE, READ, WRITE, Space, pages
 from emu.machine import PAGE
 from emu.process import Process
 
-MOST_MEMORY = 1 << 30
+MOST_MEMORY = 2 << 30
 """Bytes that a program may have accessible at once, unless it is told otherwise."""
 
 # Where mappings without a wish go, from the ceiling down, and the top of the first thread's stack. Above Go's arenas.
