@@ -110,10 +110,12 @@ def run(
 
 
 def _tracing(live: LiveRun, file: str | None, only: tuple[str, ...], words: list[str]) -> Tracing | None:
+    if file is None:
+        return None
     from emu.live.tracing import Tracing
     from emu.trace.writer import to_file
 
-    return Tracing(live, to_file(file), only, words) if file is not None else None
+    return Tracing(live, to_file(file), only, words)
 
 
 def _code(found: object, ending: object, error_exitcode: int) -> int:
