@@ -153,7 +153,11 @@ def case() -> None:
 @json_option
 @colour_option
 def case_list(as_json: bool, colour: bool | None) -> None:
-    """List the cases and their variants."""
+    """List the cases and their variants.
+
+    \b
+    stackcarry case list
+    """
     from emu.views.cases import print_list
 
     print_list(as_json, colour)
@@ -163,7 +167,11 @@ def case_list(as_json: bool, colour: bool | None) -> None:
 @click.argument("name", type=CASE)
 @colour_option
 def case_show(name: str, colour: bool | None) -> None:
-    """Tell a case's story: what happened, the variants and their commits, how their sources differ."""
+    """Tell a case's story: what happened, the variants and their commits, how their sources differ.
+
+    \b
+    stackcarry case show fork-guard
+    """
     from emu import cases
     from emu.views.cases import chosen, print_story
 
