@@ -77,9 +77,10 @@ class Storm:
         """Run the jobs: for each, in order, how its run differed, or None."""
         for job, outcome in zip(self.jobs, executor.map(disturbed, self.jobs), strict=True):
             self.unheard += not outcome.disturbed
-            yield self._compare(self.binary.program.describe(job.address), outcome)
+            yield self.compare(self.binary.program.describe(job.address), outcome)
 
-    def _compare(self, place: str, found: Outcome) -> Difference | None:
+    def compare(self, place: str, found: Outcome) -> Difference | None:
+        """How a run with the signal at ``place`` differs from the one without; None if it does not."""
         calm = self.calm
         if found.broken:
             return Difference(place, "checks", "all hold", found.broken[0])
@@ -105,13 +106,13 @@ def _around(was: bytes, now: bytes) -> tuple[str, str]:
 def storm(binary: GoBinary, arguments: Sequence[str], settings: Settings) -> Storm:
     """Run the program undisturbed, find out which instructions it runs, and make a job of each."""
     quiet = replace(settings, host=False)
-    calm = _outcome(LiveRun(binary, arguments, quiet))
+    calm = ended(LiveRun(binary, arguments, quiet))
     made = Storm(binary, calm)
     if calm.kind != "ended" or calm.broken:
         return made
     limits = replace(quiet.limits, blocks=min(quiet.limits.blocks, PATIENCE * calm.blocks))
     patient = replace(quiet, limits=limits)
-    for address, hears in _reached(LiveRun(binary, arguments, patient)).items():
+    for address, hears in reached(LiveRun(binary, arguments, patient)).items():
         if hears is None:
             made.unreached += 1
         elif hears == "never":
@@ -138,13 +139,13 @@ def disturbed(job: Job) -> Outcome:
     """The run of one job."""
     live = LiveRun(_open(job.path), job.arguments, job.settings)
     visit = _Visit(live, job.address, partial(_send, job.hears))
-    found = _outcome(live)._replace(disturbed=visit.done)
+    found = ended(live)._replace(disturbed=visit.done)
     del live, visit
     gc.collect()  # an engine with hooks is a cycle
     return found
 
 
-def _outcome(live: LiveRun) -> Outcome:
+def ended(live: LiveRun) -> Outcome:
     """Run it to its end."""
     ending = live.run()
     output = live.kernel.output
@@ -187,7 +188,7 @@ def _send(wanted: Hears, thread: Thread) -> Then:
     return "handler" if wanted == "takes" else "done"
 
 
-def _reached(live: LiveRun) -> dict[int, Hears | None]:
+def reached(live: LiveRun) -> dict[int, Hears | None]:
     """Address of each instruction -> the best that could be said of a thread that came there; None if none did."""
     found: dict[int, Hears | None] = {}
 
