@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from asm.goelf import GoBinary
+from asm.pclntab import Function
 from asm.program import Symbol
 from emu.callbacks import access_callback
 from emu.contracts.judge import Check
@@ -143,13 +144,13 @@ class Borrowed:
         for symbol in self._code(loan):
             self._machine.forget_code(symbol.address, symbol.size)
 
-    def _code(self, loan: Loan) -> Iterator[Symbol]:
-        program = self._binary.program
+    def _code(self, loan: Loan) -> Iterator[Symbol | Function]:
+        symbols = self._binary.program.symbols
         for frame in loan.frames[:_WATCHED]:
-            symbol = program.at(frame.pc)
-            if symbol is not None:
-                yield symbol
-        yield from (program.symbols[name] for name in _HELPERS if name in program.symbols)
+            function = self._binary.functions.at(frame.pc)
+            if function is not None:
+                yield function
+        yield from (symbols[name] for name in _HELPERS if name in symbols)
 
     def _stop(self, loan: Loan) -> None:
         """Look at the loan when the next frame further out is returned to."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from arch import golang
 from arch.habits import habits
 from asm.goelf import GoBinary
-from asm.program import Symbol
+from asm.pclntab import FunctionTable
+from asm.program import Program, Symbol
 from emu.contracts import preempt, syscalls
 from emu.contracts.effect import Effect, Entry
 from emu.contracts.judge import Check, judge_moment
@@ -24,6 +25,17 @@ from emu.live.process import LiveProcess
 from emu.live.watch.routines import find
 
 _SNAPSHOT = 256  # bytes above SP that a contract may ask for later
+
+
+@dataclass(frozen=True)
+class _ByTable(Program):
+    """A program whose places are named by Go's own table: that needs no pass over all symbols first."""
+
+    functions: FunctionTable | None = None
+
+    def describe(self, address: int) -> str:
+        assert self.functions is not None
+        return self.functions.describe(address)
 
 
 @dataclass
@@ -42,7 +54,8 @@ class Rare:
     ) -> None:
         assert binary.layout is not None
         self._loop, self._process, self._binary, self._judged = loop, process, binary, judged
-        self.arch, self.program, self.process = process.arch, binary.program, process
+        self.arch, self.process = process.arch, process
+        self.program = _ByTable(binary.arch, (), binary.program.symbols, functions=binary.functions)
         self._layout, self._era = binary.layout, golang.era(binary.go)
         self._habits = habits(self._era.name, binary.go)
         self.counts = {"asyncPreempt": 0, "copystack": 0, "rawVforkSyscall": 0}
@@ -66,7 +79,7 @@ class Rare:
         if symbol is None:
             return
         self._stop(symbol.address, entered)
-        found = ends(self.arch, self.program, symbol)
+        found = ends(self.arch, self._binary.program, symbol)
         for address in found["returns"]:
             self._stop(address, leaves)
         if name == "rawVforkSyscall":
