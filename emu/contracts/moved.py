@@ -9,7 +9,7 @@ from arch.golang import Guards
 from arch.model import Arch
 from emu.contracts.judge import Check
 
-_LONG = 1 << 16  # bytes
+_LONG = 4 << 20  # bytes
 
 
 class Copy(NamedTuple):
@@ -46,12 +46,10 @@ def _first_lost(arch: Arch, old: Copy, new: Copy, delta: int) -> int | None:
     size = min(len(old.used), len(new.used)) // arch.word * arch.word
     if size > _LONG:
         return _first_lost_of_many(arch, old, new, delta, size)
-    for at in range(0, size, arch.word):
-        was, now = old.used[at : at + arch.word], new.used[at : at + arch.word]
-        if was != now:
-            value = arch.unpack(was)
-            if not old.lo <= value <= old.hi or arch.unpack(now) != (value + delta) & arch.mask:
-                return at
+    words = (memoryview(stack.used)[:size].cast("Q" if arch.word == 8 else "I") for stack in (old, new))
+    for number, (was, now) in enumerate(zip(*words, strict=True)):
+        if was != now and (not old.lo <= was <= old.hi or now != (was + delta) & arch.mask):
+            return number * arch.word
     return None
 
 
