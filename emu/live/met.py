@@ -60,9 +60,10 @@ class Goroutines:
         m = self._word(g, "g.m") if g else 0
         if not m:
             return
-        if self._ms.get(m) != f"m@{seen.thread}":
-            self._ms[m] = f"m@{seen.thread}"
-            self._note(step, "struct", seen.thread, {"kind": "m", "address": m, "label": self._ms[m]})
+        label = f"m@{self._owner(m, seen.thread)}"
+        if self._ms.get(m) != label:
+            self._ms[m] = label
+            self._note(step, "struct", seen.thread, {"kind": "m", "address": m, "label": label})
         yield self._word(m, "m.g0")
         yield self._word(m, "m.gsignal")
 
@@ -84,11 +85,15 @@ class Goroutines:
         """The step after which it was so."""
         mine = np.flatnonzero(seen.g == np.uint64(g))
         sp, guard = seen.sp[mine], seen.guard[mine]
-        if old is None or old.label != now.label:
-            shows = mine if len(mine) else np.arange(len(seen.steps))
-        elif (old.lo, old.hi) != (now.lo, now.hi):
-            shows = mine[(sp >= np.uint64(now.lo)) & (sp <= np.uint64(now.hi))
-                         & ((sp < np.uint64(old.lo)) | (sp > np.uint64(old.hi)))]  # fmt: skip
+        first = int(seen.steps[0]) - 1
+        if old is None:
+            return first
+        if old.label != now.label:  # it was another goroutine's until it was switched to
+            return max(first, int(seen.steps[mine[0]]) - 2) if len(mine) else first
+        if (old.lo, old.hi) != (now.lo, now.hi):
+            inside = (sp >= np.uint64(now.lo)) & (sp <= np.uint64(now.hi))
+            before = (sp >= np.uint64(old.lo)) & (sp <= np.uint64(old.hi))
+            shows = mine[(inside & ~before) | (guard == np.uint64(now.guard))]
         else:
             shows = mine[guard == np.uint64(now.guard)]
         return int(seen.steps[shows[0]]) - 1 if len(shows) else int(seen.steps[-1])
@@ -104,7 +109,11 @@ class Goroutines:
         if role is None:
             return self._met.get(g) or Met(f"g@{g:#x}", lo, hi, guard)
         word = self._word(g, self._layout.guard)
-        return Met(f"{role}@{thread}", lo, hi, guard if word in self._special else word)
+        return Met(f"{role}@{self._owner(m, thread)}", lo, hi, guard if word in self._special else word)
+
+    def _owner(self, m: int, thread: int) -> int:
+        """The thread of an m: as it says itself, once it does."""
+        return self._word(m, "m.procid") or thread
 
     def _bytes(self, address: int, size: int) -> bytes:
         try:

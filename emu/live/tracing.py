@@ -41,6 +41,7 @@ from emu.trace.pieces import BUCKET
 
 ALL = "all"
 _NEVER = 1 << 62  # steps
+_SWITCHING = 256  # steps that a signal's handler runs on its own stack before it changes g
 _TEXT = 256  # bytes of a text that a call's arguments point to
 _LONG = 256  # bytes of a block that the engine might have to cut, when it has the recorder to call at each instruction
 # What ends a block by itself.
@@ -87,7 +88,7 @@ def header_of(live: LiveRun, columns: Sequence[str], command: Sequence[str]) -> 
         sha256=hashlib.sha256(binary.path.read_bytes()).hexdigest(), go=binary.go, entered="run", columns=columns,
         program=replace(binary.program, segments=()), regions=[Region(_OS_STACK, top - STACK, STACK, "stack")],
         structs=[], stacks=[Stack(_OS_STACK, _OS_STACK, 0, top - STACK, top, 0)],
-        limits=Limits(guards.small + guards.nosplit),
+        limits=Limits(guards.small + guards.nosplit, _SWITCHING),
         special={value & arch.mask: name for name, value in guards.special.items()}, layout=binary.layout,
         g_register=arch.tls.g_register, g_word=None,
         segments=[Region(kinds[s.executable], s.address, s.size, kinds[s.executable]) for s in binary.program.segments],
