@@ -238,18 +238,23 @@ def main() -> None:
         sys.exit(INTERRUPTED)
     except click.ClickException as error:
         error.show()
-        sys.exit(BAD_INPUT)
+        sys.exit(_own_error())
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except BadInput as error:
         click.echo(f"stackcarry: {error}", err=True)
-        sys.exit(BAD_INPUT)
+        sys.exit(_own_error())
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except OSError as error:
         sys.stdout = None  # nothing more can be written there, at exit neither
         click.echo(f"stackcarry: the output cannot be written: {error.strerror or error}", err=True)
-        sys.exit(BAD_INPUT)
+        sys.exit(_own_error())
+
+
+def _own_error() -> int:
+    """The exit code of bad usage or input; `run` has one that a guest's own is not taken for."""
+    return run.CANNOT if sys.argv[1:2] == ["run"] else BAD_INPUT
 
 
 def _check_output() -> None:

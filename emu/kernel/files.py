@@ -153,7 +153,9 @@ class Host(Stream):
             self._stream.flush()
         except BrokenPipeError:
             raise Refused(Errno.EPIPE) from None
-        except (OSError, ValueError):
+        except OSError as error:
+            raise Refused(Errno.ENOSPC if error.errno == Errno.ENOSPC else Errno.EIO) from None
+        except ValueError:
             raise Refused(Errno.EIO) from None
         return len(data)
 

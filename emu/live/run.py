@@ -13,7 +13,7 @@ from asm import goelf
 from asm.goelf import GoBinary
 from emu.contracts.judge import Check
 from emu.kernel import mapping, rootfs, segments, waits
-from emu.kernel.files import Host
+from emu.kernel.files import Empty, Host
 from emu.kernel.kernel import Kernel
 from emu.kernel.table import Image, Thread
 from emu.live import boot
@@ -80,10 +80,14 @@ class LiveRun:
         rootfs.place(task, path, self.binary.path.read_bytes())
         if not host:
             return
-        for number, (stream, mode) in enumerate(((sys.stdin, 0), (sys.stdout, 1), (sys.stderr, 1))):
+        own = ((sys.stdin, 0), (sys.stdout, 1), (sys.stderr, 1))
+        for number in range(len(own)):
             task.files.close(number)
-            if stream is not None:  # one that is closed here is closed there
-                task.files.open(Host(stream.buffer, mode))
+        for stream, mode in own:
+            task.files.open(Host(stream.buffer, mode) if stream is not None else Empty())
+        for number, (stream, _) in enumerate(own):
+            if stream is None:  # closed here, closed there
+                task.files.close(number)
 
     def _answer_ticks(self) -> None:
         """The cycle counter is the virtual clock, or no two runs were alike."""

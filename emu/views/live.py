@@ -155,7 +155,8 @@ def _summary(seen: dict[str, Any]) -> Iterator[str]:
     yield f"memory      {seen['memory'] >> 10} KiB of the guest's at most"
     deepest = sorted(seen["distance"].items(), key=lambda item: item[1])[:_DEEPEST]
     for who, distance in deepest:
-        yield f"distance    {who}: SP came within {distance} bytes of its guard"
+        told = f"SP came within {distance} bytes of" if distance >= 0 else f"SP went {-distance} bytes below"
+        yield f"distance    {who}: {told} its guard" + (", as unchecked code may" if distance < 0 else "")
     yield f"digest      {seen['digest']}"
 
 
