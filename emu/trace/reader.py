@@ -151,6 +151,8 @@ def open_trace(path: str, *, verify: bool = True) -> TraceFile:
     """A trace file, open. Raises BadInput for a file that is none, Damaged for one without a readable header."""
     with ExitStack() as stack:
         try:
+            if not Path(path).is_file() and Path(path).exists():  # a pipe may never end
+                raise BadInput(f"{path}: not a regular file")
             stream = stack.enter_context(Path(path).open("rb"))
         except OSError as error:
             raise BadInput(f"{path}: {error.strerror or error}") from None
