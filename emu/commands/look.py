@@ -64,11 +64,13 @@ def show(recording: Recording, as_json: bool, colour: bool | None, look: Look, f
     from emu.views.trace.report import print_legend, print_summary
     from emu.views.trace.text import text_lines
 
+    if look["legend"] and (as_json or look["summary"]):
+        raise click.UsageError("--legend is of the text; --summary has it anyway")
     progress = Progress("steps")
     if look["summary"] and not as_json:
         print_summary(recording, colour, progress)
         return
-    if look["legend"] and not as_json:
+    if look["legend"]:
         print_legend(recording, console(colour))
         return
     paged = look["pager"] and not as_json and sys.stdout.isatty()

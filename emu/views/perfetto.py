@@ -22,6 +22,7 @@ from emu.trace.model import Event, Recording, Stack
 from emu.trace.steps import Stretch, stretches
 from emu.views.trace.choice import checks_of
 from emu.views.trace.line import told
+from emu.views.trace.text import gs_of
 
 _PROCESS = 1
 Record = dict[str, Any]
@@ -50,7 +51,7 @@ class _Events:
         self._depths: dict[Stack, int] = {}
         self._running: tuple[int, int] | None = None  # thread and address of the g whose slice is open
         self._behind = first  # the step behind the newest row
-        self._labels: dict[int, str] = {}
+        self._labels = gs_of(recording)
         self._threads: set[int] = set()
 
     def all(self) -> Iterator[Record]:
@@ -58,7 +59,7 @@ class _Events:
         past = self._first
         with Progress("steps") as progress:
             for stretch in stretches(self._recording, self._first, self._end):
-                self._labels |= dict(stretch.before.gs)
+                self._labels |= dict(stretch.before.gs)  # an address may come to be another g
                 (low, high), events = stretch.piece, list[Event]()
                 if high > past:
                     events = [*self._recording.events(past, low), *chain.from_iterable(stretch.events.values())]

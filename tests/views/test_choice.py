@@ -139,10 +139,13 @@ def test_around_a_step(arch: str) -> None:
 def test_events_of_steps_without_rows_are_lines_of_their_own(arch: str) -> None:
     plain = recorded(arch)
     call = Event(4, "syscall", 0, {"name": "getpid", "number": 20, "text": "getpid()", "result": 7})
-    run = edited(plain, events=[call], left_out=[(3, 6)])
+    g, g0 = (next(s.g for s in plain.header.stacks if s.label == label) for label in ("g", "g0"))
+    switch = Event(5, "switch", 0, {"from": g, "to": g0})
+    run = edited(plain, events=[call, switch], left_out=[(3, 6)])
     lines = list(text_lines(run, Choice(), colour=False))
     at = lines.index("    4  getpid() = 7\n")
-    assert (lines[at - 1][:5], lines[at + 1][:5]) == ("    2", "    6")
+    assert lines[at + 1] == "    5  switch g→g0\n"
+    assert (lines[at - 1][:5], lines[at + 2][:5]) == ("    2", "    6")
     assert [line[:5] for line in text_lines(run, only("sys"), colour=False)][2:-1] == ["    4"]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from emu.progress import Progress
 from emu.trace.model import Event, Recording
@@ -18,11 +18,11 @@ def text_lines(
     recording: Recording, choice: Choice, colour: bool, progress: Progress | None = None
 ) -> Iterator[str]:
     """The lines of a view, each with its end."""
-    header, palette = recording.header, Palette(recording) if colour else None
+    header, palette, gs = recording.header, Palette(recording) if colour else None, gs_of(recording)
     yield from (rendered([(line, "dim")], colour) for line in head(header))
     for item in items(recording, choice, progress):
         if isinstance(item, Event):
-            yield rendered([_event(recording, item)], colour)
+            yield rendered([_event(gs, item)], colour)
         elif isinstance(item, Again):
             yield rendered(_again(item), colour)
         else:
@@ -45,16 +45,29 @@ def _again(item: Again) -> list[Part]:
     return [(f"{f'×{turns.times + 1}':>5}  {what}, to step {turns.last}{told}", "bold")]
 
 
-def _event(recording: Recording, event: Event) -> Part:
+def _event(gs: Mapping[int, str], event: Event) -> Part:
     """The line of an event whose step has no row."""
-    data, names = event.data, recording.header.names
+    data = event.data
     if event.kind == "switch":
-        what = f"switch {names.pointee(data['from'])}→{names.pointee(data['to'])}"
+        what = f"switch {gs.get(data['from'], '?')}→{gs.get(data['to'], '?')}"
     elif event.kind == "guard":
-        what = f"guard={data['state']} of {names.pointee(data['g'])}"
+        what = f"guard={data['state']} of {gs.get(data['g'], '?')}"
     else:
         what = ", ".join(told([event]))
     return f"{event.step:>5}  {what}", "yellow"
+
+
+def gs_of(recording: Recording) -> dict[int, str]:
+    """The names of all gs that the run ever has, by address."""
+    header, changes = recording.header, recording.changes(-1, recording.steps)
+    found = {stack.g: stack.label for stack in header.stacks if stack.g}
+    found |= {struct.address: struct.label for struct in header.structs if struct.kind == "g"}
+    for event in changes:
+        if event.kind == "stack" and event.data.get("g"):
+            found[event.data["g"]] = event.data["label"]
+        elif event.kind == "struct" and event.data["kind"] == "g":
+            found[event.data["address"]] = event.data["label"]
+    return found
 
 
 def ending(recording: Recording) -> list[Event]:
