@@ -182,6 +182,14 @@ def test_a_hint_is_taken_where_there_is_room() -> None:
     assert space.find(PAGE, 0xFFFF_F000) == CEILING - PAGE  # beyond what a pointer can say
 
 
+def test_what_is_in_front_of_forgotten_pages_is_kept() -> None:
+    machine, space = made()
+    space.map(at(1), 4 * PAGE, READ | WRITE)
+    machine.write(at(1), b"x" * 4 * PAGE)
+    assert space.forget(at(2), PAGE)
+    assert machine.read(at(1), 4 * PAGE) == b"x" * PAGE + bytes(PAGE) + b"x" * 2 * PAGE
+
+
 def test_reservations_cost_nothing() -> None:
     machine = Machine(arches.get("amd64"), recording=False)
     space = Space(machine, 0x1000, 1 << 47, MOST)

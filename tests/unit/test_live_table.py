@@ -17,6 +17,7 @@ from sweep.mutate import mutants
 from sweep.subject import insns_of, patched
 
 import arch as arches
+from emu.contracts.effect import Carry, Effect, Entry, Moment
 from emu.contracts.judge import Check, Scene, judge
 from emu.live import callbacks, native
 from emu.live.cpu import Cpu
@@ -42,13 +43,13 @@ Failure = tuple[str, str]  # the role and the place of a check; for an arrival "
 class Table:
     """The plans of a world's routines, judged while its scenes run. Its stops are not heeded: the scene ends anyway."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, contracts: Mapping[str, Callable[[Entry], Effect]] = routines.CONTRACTS) -> None:
         self.world, program, machine = world, world.program, world.process.machine
         subject = Subject(world.arch, world.era, world.habits, world.layout, program)
         compiler = Compiler(subject, {n: a for n, a in program.gates.items() if n != "abort"}.get)  # a trap, here
         code = [(segment.address, segment.address + segment.size) for segment in program.segments]
         self.plans = [
-            compiler.plan(name, routines.CONTRACTS[name], program.symbols[name].address, code) for name in NAMES
+            compiler.plan(name, contracts[name], program.symbols[name].address, code) for name in NAMES
         ]
         self._array, self.known = encode(self.plans)
         self._fill()
@@ -264,3 +265,30 @@ def test_who_waits_further_down_than_the_next_has_left_unseen(arch: str, build: 
     made.block(made.world.program.gates["fn"])
     waits = made.thread.waits
     assert [made.thread.waiting[n].back - made.live.pushed for n in range(waits)] == [*at[:3], at[3] + 16]
+
+
+def _toy(e: Entry) -> Effect:
+    """By the word at SP, fn with a result in bounds, or the caller."""
+    if e.word(e.sp) >= 4096:
+        return Effect((Moment("fn", (Carry("x", "a toy", e.register("result"), 20, low=10),)),))
+    return Effect((Moment("caller", (Carry("y", "a toy", e.register("result"), 1, mask=3),)),))
+
+
+@each
+@builds
+def test_order_bounds_and_masks(arch: str, build: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STACKCARRY_LIVE", build)
+    made = Table(World(of_era("modern", arch)), dict.fromkeys(NAMES, _toy))
+    process, gates, wrong = made.world.process, made.world.program.gates, ("control", "fn")
+    for word, result, gate, failure in (
+        (4096, 10, "fn", None), (4097, 20, "fn", None), (4096, 9, "fn", ("x", "result")),
+        (4096, 21, "fn", ("x", "result")), (made.world.arch.mask, 15, "fn", None), (4096, 15, "caller", wrong),
+        (4095, 1, "caller", None), (0, 5, "caller", None), (0, 3, "caller", ("y", "result")),
+    ):
+        made.world.reset()
+        made.watch(made.world)
+        process.set_word(process.role("sp"), word)
+        made.enter("mcall")
+        process.set_role("result", result)
+        made.block(gates[gate])
+        assert made.failure == failure, (word, result, gate)
