@@ -22,8 +22,9 @@ _WORDS = frozenset({"from", "to", "g", "value", "arguments", "handler"})  # what
 
 def json_lines(recording: Recording, choice: Choice, progress: Progress | None = None) -> Iterator[str]:
     """What the trace is of, the chosen steps, then how it ended; words as hex strings, sizes and depths in bytes."""
+    found = items(recording, choice, progress)  # refuses what cannot be chosen before anything is written
     yield _line({"kind": "trace", **_header(recording)})
-    for item in items(recording, choice, progress):
+    for item in found:
         if isinstance(item, Shown):
             yield _line({"kind": "step", **_step(recording.header, item)})
             yield from (_line({"kind": "check", **_check(check)}) for check in item.checks)

@@ -19,8 +19,9 @@ def text_lines(
 ) -> Iterator[str]:
     """The lines of a view, each with its end."""
     header, palette, gs = recording.header, Palette(recording) if colour else None, gs_of(recording)
+    found = items(recording, choice, progress)  # refuses what cannot be chosen before anything is written
     yield from (rendered([(line, "dim")], colour) for line in head(header))
-    for item in items(recording, choice, progress):
+    for item in found:
         if isinstance(item, Event):
             yield rendered([_event(gs, item)], colour)
         elif isinstance(item, Again):
