@@ -20,6 +20,7 @@
 typedef struct {
     int64_t active, plan, way, stage;
     uint64_t back; /* SP when control comes back to a routine that has called on */
+    uint64_t g;    /* that ran at entry */
     uint64_t values[MOST_VALUES];
 } Crossing;
 
@@ -199,7 +200,8 @@ static void judge(Live *l, const int64_t *stage, const uint64_t *then, const uin
 
 static void note(Live *l, const Crossing *c, const uint64_t *now, uint64_t address, int stands) {
     uint64_t g = running(l, now), goid = load(l, g + (uint64_t)l->goid, 8);
-    Row row = {l->rows, l->thread->tid, (uint64_t)c->plan, (uint64_t)c->way, (uint64_t)c->stage, g, goid,
+    uint64_t left = load(l, c->g + (uint64_t)l->goid, 8); /* a thread's own g has no id: told is the goroutine */
+    Row row = {l->rows, l->thread->tid, (uint64_t)c->plan, (uint64_t)c->way, (uint64_t)c->stage, g, left ? left : goid,
                c->values[l->sp], now[l->sp], address, l->blocks};
     l->ring[l->rows % RING] = row;
     const uint64_t *word = (const uint64_t *)&row;
@@ -308,6 +310,7 @@ static void on_entry(void *uc, uint64_t address, uint32_t size, void *data) {
     c->stage = 0;
     registers(l, c->values);
     fill(l, l->table + l->table[w->plan], c->values);
+    c->g = running(l, c->values);
     if (w->plan == l->hook) c->back = guard_of(l, running(l, c->values));
     if (l->growing >> w->plan & 1) preempted(l, running(l, c->values));
     (void)uc; (void)size;

@@ -16,6 +16,7 @@ class Crossing(ctypes.Structure):
 
     _fields_ = (
         ("active", c_int64), ("plan", c_int64), ("way", c_int64), ("stage", c_int64), ("back", c_uint64),
+        ("g", c_uint64),
         ("values", c_uint64 * MOST_VALUES),
     )
 

@@ -124,8 +124,8 @@ class LiveRun:
         return self.process.machine.blocks
 
     def frames(self) -> Iterator[Frame]:
-        """The call stack of who is on the CPU, the innermost call first."""
-        return walk(self.process, self.binary)
+        """The call stack of who is on the CPU, the innermost call first, and of the goroutine whose stack was left."""
+        return walk(self.process, self.binary, self.watching.left() if self.watching else 0)
 
     def crossed(self, count: int) -> list[Crossed]:
         """The last crossings, the newest first."""

@@ -9,6 +9,7 @@ from asm.goelf import GoBinary
 from emu.live.process import LiveProcess
 
 MOST = 40  # frames
+_SWITCHES = frozenset({"runtime.mcall", "runtime.morestack", "runtime.systemstack"})
 _OUTERMOST = frozenset({
     "runtime.goexit", "runtime.mstart", "runtime.rt0_go", "runtime.mcall", "runtime.morestack", "runtime.systemstack",
     "runtime.asmcgocall", "runtime.clone", "runtime.sigreturn__sigaction",
@@ -25,10 +26,25 @@ class Frame(NamedTuple):
     sp: int
 
 
-def walk(process: LiveProcess, binary: GoBinary) -> Iterator[Frame]:
-    """From where the CPU stands outwards, as far as the stack makes sense."""
-    arch, table = process.arch, binary.functions
-    pc, sp, innermost = process.role("pc"), process.role("sp"), True
+def walk(process: LiveProcess, binary: GoBinary, left: int = 0) -> Iterator[Frame]:
+    """From where the CPU stands outwards, as far as the stack makes sense.
+
+    ``left``: a g whose stack was left; it follows behind the frame of the routine that left it.
+    """
+    last = None
+    for last in _walk(process, binary, process.role("pc"), process.role("sp")):
+        yield last
+    if last is not None and last.function in _SWITCHES and left and binary.layout is not None:
+        saved = (left + binary.layout[f"g.sched.{field}"] for field in ("pc", "sp"))
+        try:
+            pc, sp = (process.word(address) for address in saved)
+        except ValueError:
+            return
+        yield from _walk(process, binary, pc, sp)
+
+
+def _walk(process: LiveProcess, binary: GoBinary, pc: int, sp: int) -> Iterator[Frame]:
+    arch, table, innermost = process.arch, binary.functions, True
     for _ in range(MOST):
         function = table.at(pc if innermost else pc - 1)
         depth = table.depth(pc if innermost else pc - 1)

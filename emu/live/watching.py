@@ -91,15 +91,26 @@ class Watching:
         live.failed = -1
         now = live.thread.contents.now
         routine = self.plans[now.plan].name
-        return Broken(routine, stage.name, what, hex(live.expected), hex(live.found), self.goroutine(), thread)
+        goroutine = self._goid(now.g) or self.goroutine()
+        return Broken(routine, stage.name, what, hex(live.expected), hex(live.found), goroutine, thread)
+
+    def left(self) -> int:
+        """The g that entered the crossing of now, if it does not run any more."""
+        entered = int(self._process.machine.live.thread.contents.now.g)
+        return entered if self._goid(entered) and not self.goroutine() else 0
 
     def goroutine(self) -> int:
         """The id of the goroutine on the CPU; 0 for a thread's own stacks, or when no g can be found."""
         machine, arch = self._process.machine, self._process.arch
         own, word = machine.live.thread.contents.tls, arch.word
         try:
-            g = machine.register(arch.tls.g_register) if arch.tls.g_register else machine.word(own - word)
-            return int.from_bytes(machine.read(g + self._layout["g.goid"], 8), "little")
+            return self._goid(machine.register(arch.tls.g_register) if arch.tls.g_register else machine.word(own - word))
+        except ValueError:
+            return 0
+
+    def _goid(self, g: int) -> int:
+        try:
+            return int.from_bytes(self._process.machine.read(g + self._layout["g.goid"], 8), "little")
         except ValueError:
             return 0
 

@@ -100,8 +100,9 @@ class Judge(Answers):
         crossing.active, crossing.plan, crossing.way, crossing.stage = 1, number, -1, 0
         values = self._fill(self._plan(number), self._registers())
         crossing.values[: len(values)] = values
+        crossing.g = self._g(values)
         if number == live.hook:
-            crossing.back = self._guard(self._g(values))
+            crossing.back = self._guard(crossing.g)
         if live.growing >> number & 1:
             self._preempted(self._g(values))
 
@@ -181,7 +182,8 @@ class Judge(Answers):
         live, g, sp = self._live, self._g(now), now[self._live.sp]
         goid = self._goid(g)
         row = (
-            live.rows, self._thread.tid, crossing.plan, crossing.way, crossing.stage, g, goid,
+            live.rows, self._thread.tid, crossing.plan, crossing.way, crossing.stage, g,
+            self._goid(crossing.g) or goid,  # a thread's own g has no id: told is the goroutine
             crossing.values[live.sp], sp, address, live.blocks,
         )
         live.ring[live.rows % native.RING] = row
