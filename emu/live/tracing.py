@@ -11,6 +11,7 @@ import ctypes
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -22,6 +23,7 @@ from asm.goelf import GoBinary
 from asm.program import Symbol
 from asm.readback import disassemble
 from emu.errors import BadInput
+from emu.interrupt import INTERRUPT
 from emu.kernel import signals
 from emu.kernel.frames import Pushed
 from emu.kernel.table import Thread
@@ -156,10 +158,26 @@ class Tracing:
         loop.at_trap, loop.trapped = trap, self._answered
         kernel.on_signal, live.told = signal, broken
 
+    def halt(self) -> None:
+        """Ctrl-C while something is recorded: the loop will see it when its turn is over."""
+
+    @contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        """What is recorded is handed over and written as a whole."""
+        outer, INTERRUPT.running = INTERRUPT.running, self
+        try:
+            yield
+        finally:
+            INTERRUPT.running = outer
+
     # the engine's runs
 
     def _drive(self) -> int:
         """Run as the CPU does, and hand over what was recorded. Pauses of a full recorder change nothing."""
+        with self._undisturbed():
+            return self._record()
+
+    def _record(self) -> int:
         live, recorder = self._cpu.live, self._recorder
         self._enter(live.thread.contents)
         error = 0
@@ -253,11 +271,13 @@ class Tracing:
     # what happens between them
 
     def _note(self, kind: str, thread: int, data: Mapping[str, Any]) -> None:
-        self._sink.add_event(self._recorder.steps - 1, kind, thread, data)
+        with self._undisturbed():
+            self._sink.add_event(self._recorder.steps - 1, kind, thread, data)
 
     def _written(self, address: int, data: bytes) -> None:
         """The kernel wrote into memory."""
-        self._sink.add_memory(self._recorder.steps - 1, address, data)
+        with self._undisturbed():
+            self._sink.add_memory(self._recorder.steps - 1, address, data)
 
     def _called(self, thread: Thread) -> None:
         """A thread has made a system call, which is about to be handled."""
