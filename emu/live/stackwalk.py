@@ -32,18 +32,20 @@ def walk(process: LiveProcess, binary: GoBinary, left: int = 0) -> Iterator[Fram
     ``left``: a g whose stack was left; it follows behind the frame of the routine that left it.
     """
     last = None
-    for last in _walk(process, binary, process.role("pc"), process.role("sp")):
+    link = process.role("link") if "link" in process.arch.roles else 0
+    for last in _walk(process, binary, process.role("pc"), process.role("sp"), link):
         yield last
     if last is not None and last.function in _SWITCHES and left and binary.layout is not None:
-        saved = (left + binary.layout[f"g.sched.{field}"] for field in ("pc", "sp"))
+        saved = (left + binary.layout[f"g.sched.{field}"] for field in ("pc", "sp", "lr"))
         try:
-            pc, sp = (process.word(address) for address in saved)
+            pc, sp, link = (process.word(address) for address in saved)
         except ValueError:
             return
-        yield from _walk(process, binary, pc, sp)
+        yield from _walk(process, binary, pc, sp, link)
 
 
-def _walk(process: LiveProcess, binary: GoBinary, pc: int, sp: int) -> Iterator[Frame]:
+def _walk(process: LiveProcess, binary: GoBinary, pc: int, sp: int, link: int) -> Iterator[Frame]:
+    """``link``: the return PC of an innermost function that has not saved it."""
     arch, table, innermost = process.arch, binary.functions, True
     for _ in range(MOST):
         function = table.at(pc if innermost else pc - 1)
@@ -58,7 +60,7 @@ def _walk(process: LiveProcess, binary: GoBinary, pc: int, sp: int) -> Iterator[
             if arch.call.return_on_stack:
                 pc, sp = process.word(sp + depth), sp + depth + arch.word
             else:
-                pc = process.word(sp) if depth else process.role("link")
+                pc = process.word(sp) if depth else link
                 sp += depth
         except ValueError:
             return
