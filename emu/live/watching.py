@@ -103,8 +103,10 @@ class Watching:
         """The id of the goroutine on the CPU; 0 for a thread's own stacks, or when no g can be found."""
         machine, arch = self._process.machine, self._process.arch
         own, word = machine.live.thread.contents.tls, arch.word
+        if arch.tls.g_register:
+            return self._goid(machine.register(arch.tls.g_register))
         try:
-            return self._goid(machine.register(arch.tls.g_register) if arch.tls.g_register else machine.word(own - word))
+            return self._goid(machine.word(own - word))
         except ValueError:
             return 0
 
