@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import teeth_report
 import toolchain
 from sweep import report as sweep_table
 
@@ -32,10 +33,15 @@ def go_binary(go_version: str, goarch: str) -> Path:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The sweep's table, if it ran."""
+    """The tables of changed instructions, if they were made."""
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
-    found = [value for report in reports for name, value in report.user_properties if name == sweep_table.PROPERTY]
-    if found:
-        terminalreporter.section("changes of one instruction: killed/tried")
-        for line in sweep_table.lines(found):
-            terminalreporter.write_line(line)
+    tables = (
+        (sweep_table.PROPERTY, "changes of one instruction: killed/tried", sweep_table.lines),
+        (teeth_report.PROPERTY, "changes of one instruction in whole programs: what noticed them", teeth_report.lines),
+    )
+    for wanted, title, lines in tables:
+        found = [value for report in reports for name, value in report.user_properties if name == wanted]
+        if found:
+            terminalreporter.section(title)
+            for line in lines(found):
+                terminalreporter.write_line(line)

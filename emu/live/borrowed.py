@@ -72,13 +72,16 @@ class Loan:
 
 
 class Borrowed:
-    """Watches the loans of one process. ``loans``: how many there were; ``bytes``: left by children, at waking."""
+    """Watches the loans of one process. ``loans``: how many there were; ``bytes``: left by children, at waking.
+
+    ``out``: the loans that are watched now.
+    """
 
     def __init__(self, loop: Loop, process: LiveProcess, binary: GoBinary) -> None:
         self._loop, self._process, self._binary = loop, process, binary
         self._machine = process.machine
         self._callback: Any = access_callback(self._access)
-        self._out: list[Loan] = []
+        self.out: list[Loan] = []
         self._stale: list[tuple[Loan, Stale]] = []
         self.loans = self.bytes = 0
 
@@ -90,14 +93,14 @@ class Borrowed:
         frames = list(walk(self._process, self._binary))
         loan = Loan(thread, g, lo, hi, sp, self._machine.read(sp, hi - sp), frames)
         self._stop(loan)
-        self._out.append(loan)
+        self.out.append(loan)
         self._hook(loan)
         self._loop.kernel.witness = self
         self.loans += 1
 
     def returned(self, thread: Thread) -> None:
         """``thread`` has its result: the child, if there was one, does not use its stack any more."""
-        for loan in self._out:
+        for loan in self.out:
             if loan.thread is thread and not loan.back:
                 loan.back = True
                 self._compare(loan)
@@ -107,7 +110,7 @@ class Borrowed:
 
     def moved(self, g: int, lo: int, by: int) -> None:
         """The stack of ``g`` is elsewhere now, ``by`` bytes further on at its top."""
-        for loan in self._out:
+        for loan in self.out:
             if loan.g == g:
                 loan.shift(by, lo)
                 self._machine.unhook(loan.hook)
@@ -126,11 +129,11 @@ class Borrowed:
         loan.wrote = {address: pc for address, pc in loan.wrote.items() if address >= sp}
 
     def _close(self) -> None:
-        for loan in [loan for loan in self._out if loan.back and not loan.wrote]:
-            self._out.remove(loan)
+        for loan in [loan for loan in self.out if loan.back and not loan.wrote]:
+            self.out.remove(loan)
             self._machine.unhook(loan.hook)
             self._retranslate(loan)
-        if not self._out:
+        if not self.out:
             self._loop.kernel.witness = None
 
     # where the engine tells
@@ -163,7 +166,7 @@ class Borrowed:
 
     def _left(self, thread: Thread) -> None:
         sp = self._process.role("sp")
-        for loan in self._out:
+        for loan in self.out:
             if loan.back and loan.lo <= sp < loan.hi and thread.lender is not loan.thread:
                 self._look(loan)
                 self._stop(loan)
@@ -174,7 +177,7 @@ class Borrowed:
     def _access(self, address: int, size: int, write: bool) -> None:
         machine, roles = self._machine, self._machine.arch.roles
         sp, pc = machine.register(roles["sp"]), machine.register(roles["pc"])
-        for loan in self._out:
+        for loan in self.out:
             if loan.lo <= sp < loan.hi:
                 self._account(loan, not loan.back, pc, range(address, address + size), write)
 
@@ -184,7 +187,7 @@ class Borrowed:
     def touched(self, thread: Thread, address: int, size: int, write: bool) -> None:
         """`Witness.touched`."""
         pc = thread.process.role("pc")
-        for loan in self._out:
+        for loan in self.out:
             if loan.lo <= address < loan.hi:
                 self._account(loan, thread.lender is loan.thread, pc, range(address, address + size), write)
 

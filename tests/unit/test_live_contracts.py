@@ -1,4 +1,4 @@
-"""Contracts of which only whole programs have the evidence: for each check a state that fails it, and nothing but it."""
+"""Contracts of which only whole programs have the evidence: for each check a state that fails it and nothing else."""
 
 from __future__ import annotations
 
