@@ -47,8 +47,8 @@ class Ending:
 @dataclass
 class Loop:
     """``at``: what is to happen at breakpoints, by address. ``broken``: is told of a crossing that does not hold; True
-    goes on. ``at_trap``: is told of a system call before it is handled, ``trapped`` afterwards. ``seen``: the crossings
-    of threads."""
+    goes on. ``at_trap``: is told of a system call before it is handled, ``trapped`` afterwards, ``stopped`` of every
+    stop, before anything else. ``seen``: the crossings of threads."""
 
     kernel: Kernel
     limits: Limits

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import Executor, Future
 from pathlib import Path
-from typing import Any
 
 import pytest
 import toolchain
+from here import Here
 from whole import FOLDER, command
 
 from emu.live.loop import Limits
@@ -17,15 +16,6 @@ from emu.live.storm import Outcome, Storm, storm
 
 _SETTINGS = Settings(limits=Limits(100_000_000, seed=0))
 _EVERY = 9  # of the instructions: a run each is what the command is for
-
-
-class Here(Executor):
-    """Runs jobs at once, in this process."""
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        done: Future[Any] = Future()
-        done.set_result(fn(*args, **kwargs))
-        return done
 
 
 @pytest.fixture

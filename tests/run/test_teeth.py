@@ -6,12 +6,12 @@ A change in so many is tried; STACKCARRY_TEETH=all tries all of them, on the old
 from __future__ import annotations
 
 import os
-from concurrent.futures import Executor, Future
 from typing import Any
 
 import pytest
 import teeth
 import toolchain
+from here import Here
 from sweep.run import Survivor
 from sweep.survivors import Row
 from teeth_report import PROPERTY
@@ -72,15 +72,6 @@ UNSEEN: tuple[Row, ...] = (
     Row(_GO, "arm", "rawVforkSyscall", "*", "ldr r1, [pc, #*", _BORDER),
     Row(_GO, "arm", "rawVforkSyscall", "nop", "cmp r0, r1", _BORDER),
 )
-
-
-class Here(Executor):
-    """Runs jobs at once, in this process."""
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        done: Future[Any] = Future()
-        done.set_result(fn(*args, **kwargs))
-        return done
 
 
 def _unexplained(version: str, arch: str, survivors: list[Survivor]) -> list[Survivor]:
