@@ -101,12 +101,16 @@ class Bench:
 
     # calls
 
-    def call(self, routine: str, *arguments: int | str, on: str | None = None, steps: int = STEPS) -> Run:
+    def call(
+        self, routine: str, *arguments: int | str, on: str | None = None,
+        registers: Mapping[str, int | str] | None = None, steps: int = STEPS,
+    ) -> Run:
         """Call a routine as C does and run until it is at a gate, at its caller, or in trouble.
 
         ``arguments``: words; a name stands for its address. ``on``: the stack to be on, at its high end; without
-        it the call is made from where SP is (on the first stack at first). All other registers are filled with
-        values of their own before. ``steps``: budget in instructions.
+        it the call is made from where SP is (on the first stack at first). ``registers`` (by role or name) for
+        routines with a convention of their own; all others are filled with values of their own before. ``steps``:
+        budget in instructions.
         """
         caller = next((name for name in _CALLERS if name not in self._open), None)
         if caller is None:
@@ -114,7 +118,8 @@ class Bench:
         self._open.append(caller)
         at = self[routine]
         sp = self._sp(on)
-        registers, sp = self._pass(sp & -self.arch.c.alignment, [self.address(value) for value in arguments])
+        passed, sp = self._pass(sp & -self.arch.c.alignment, [self.address(value) for value in arguments])
+        passed |= {self.arch.roles.get(name, name): self.address(value) for name, value in (registers or {}).items()}
         self._filled += 1
         filling = Filling(self.arch, self._filled)
         self.namer.known |= filling.names
@@ -125,8 +130,8 @@ class Bench:
             sp -= self.arch.word
             self.process.set_word(sp, back)
         else:
-            registers[roles["link"]] = back
-        self.process.set_registers({**registers, roles["sp"]: sp, roles["pc"]: at})
+            passed[roles["link"]] = back
+        self.process.set_registers({**passed, roles["sp"]: sp, roles["pc"]: at})
         self.run = Run(self, routine, arguments, caller)
         self.run.advance(steps)
         return self.run

@@ -46,7 +46,12 @@ class Account:
             self.tests.setdefault(file, set()).update(names)
 
     def unused(self, passed: set[str]) -> list[Path]:
-        """Goldens that no test used, of test files whose tests all ran and passed, or that are gone."""
+        """Goldens that no test used, of test files whose tests all ran and passed, or that are gone.
+
+        None in a run where no test has goldens: the folder may be somebody else's.
+        """
+        if not any(self.tests.values()):
+            return []
         found: set[Path] = set()
         for file, tests in self.tests.items():
             if file not in self.partial and tests <= passed:

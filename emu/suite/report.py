@@ -35,7 +35,7 @@ def _blamed(run: Run, check: Check) -> int | None:
     arch = run.bench.arch
     name = check.target.split(" mod ")[0]
     register = arch.roles.get(name, name)
-    if check.role not in ("signal", "write set") and register in arch.registers:
+    if register in arch.registers:
         return run.record.last_change(register)
     return check.step if check.step < run.steps else None
 

@@ -10,6 +10,7 @@ from emu.contracts.effect import Carry, Effect, Moment, Place, Span
 from emu.contracts.judge import Check, judge_moment, name_of, nothing_else
 from emu.errors import BadInput
 from emu.machine import Stop
+from emu.suite import stack
 from emu.suite.normal import Record, lines
 from emu.suite.report import explain
 
@@ -171,26 +172,19 @@ class Run:
     def stacks(self, *names: str) -> Run:
         """SP was on these stacks, in this order, and never anywhere else."""
         __tracebackhide__ = True
-        found, step = self._visits()
-        wanted = ", ".join(names)
-        return self._hold([Check("stacks that SP is on", found == wanted, wanted, found, step, "SP", target="sp")])
+        return self._hold([stack.visits(self.bench, self.record, names)])
 
     def signal_safe(self) -> Run:
         """A signal handler on the stack that SP is on destroys nothing: what lies below SP is not used."""
         __tracebackhide__ = True
-        return self._hold(self._below_sp())
+        return self._hold([stack.below_sp(self.bench, self.record)])
 
     # evidence
 
     @property
     def sp_low(self) -> dict[str, int]:
         """Stack -> the lowest SP on it, for the stacks that SP was on."""
-        low: dict[str, int] = {}
-        for sp in self._sps():
-            name = self.bench.stack_at(sp)
-            if name is not None:
-                low[name] = min(sp, low.get(name, sp))
-        return low
+        return stack.lowest(self.bench, self.record)
 
     def frame(self, words: int) -> range:
         """So many words below SP at the entry: where the call may push."""
@@ -269,8 +263,8 @@ class Run:
         arch = self.bench.arch
         low: int | None = None
         if isinstance(value, str) and value in self.bench.stacks:
-            stack = self.bench.stacks[value]
-            value = range(stack.address, stack.end + 1)
+            region = self.bench.stacks[value]
+            value = range(region.address, region.end + 1)
         if isinstance(value, range):
             low, value = value[0], value[-1]
         wanted = self.bench.address(value) & arch.mask
@@ -299,32 +293,3 @@ class Run:
         if region is None:
             raise BadInput(f"{name!r} is no datum and no stack")
         return Span(region.address, region.size, name)
-
-    def _sps(self) -> list[int]:
-        """SP before each instruction, and at the end."""
-        sp = self.bench.arch.roles["sp"]
-        return [*(row[sp] for row in self.record.rows), self.record.then(self.steps - 1)[sp]]
-
-    def _visits(self) -> tuple[str, int]:
-        """The stacks that SP was on, one after the other, and the step of the last change."""
-        found: list[str] = []
-        when = 0
-        for step, sp in enumerate(self._sps()):
-            name = self.bench.stack_at(sp) or "nowhere"
-            if found[-1:] != [name]:
-                found.append(name)
-                when = max(step - 1, 0)
-        return ", ".join(found), when
-
-    def _below_sp(self) -> list[Check]:
-        """Reads below SP before the instruction, and writes below SP after it, on the stack that SP is on."""
-        sps, spare = self._sps(), self.bench.arch.c.red_zone
-        for access in self.record.accesses:
-            sp = sps[access.step + 1] if access.write else sps[access.step]
-            stack = self.bench.stack_at(sp)
-            if stack is not None and access.address in self.bench.stacks[stack] and access.address < sp - spare:
-                what = "writes" if access.write else "reads"
-                where = f"{what} {self.bench.namer.place(access.address)}, SP is {self.bench.namer.place(sp)}"
-                wanted = f"nothing below SP{f' less {spare} bytes' if spare else ''} is used"
-                return [Check("safe from signal handlers", False, wanted, where, access.step, "signal")]
-        return [Check("safe from signal handlers", True, "", "", self.steps, "signal")]

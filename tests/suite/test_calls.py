@@ -233,6 +233,14 @@ def test_calls_under_way_are_counted(stackcarry: Suite) -> None:
         bench.call("endless", on="main", steps=1)
 
 
+def test_registers_of_a_convention_of_its_own(stackcarry: Suite) -> None:
+    register = stackcarry.arch.c.kept[1]
+    bench = stackcarry.assemble(TROUBLE, stacks=STACK)
+    run = bench.call("asks", registers={register: "low", "result": 5})
+    assert run.entry.registers[register] == bench["low"]
+    assert run.entry.registers[stackcarry.arch.roles["result"]] == 5
+
+
 def test_registers_are_filled_anew_for_every_call(stackcarry: Suite) -> None:
     bench = stackcarry.assemble(TROUBLE, stacks=STACK)
     seen: set[int] = set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -42,12 +43,13 @@ def suite(pytester: pytest.Pytester) -> Path:
 
 
 def test_the_example(pytester: pytest.Pytester) -> None:
-    for path in (HERE / "test_swap.py", *HERE.glob("swap.*.s")):
+    for path in HERE.glob("swap.*.s"):
         (pytester.path / path.name).write_text(path.read_text())
+    (pytester.path / "test_copied.py").write_text((HERE / "test_swap.py").read_text())  # its own name is loaded already
     pytester.runpytest("--stackcarry-update", "--strict-markers").assert_outcomes(passed=3)
     done = pytester.runpytest("-v")
     done.assert_outcomes(passed=3)
-    done.stdout.fnmatch_lines([f"*test_swap.py::test_swap?{arch}? PASSED*" for arch in ("386", "amd64", "arm")])
+    done.stdout.fnmatch_lines([f"*test_copied.py::test_swap?{arch}? PASSED*" for arch in ("386", "amd64", "arm")])
     source = pytester.path / "swap.amd64.s"
     right, wrong = ("pop     r13\n        pop     r12", "pop     r12\n        pop     r13")
     source.write_text(source.read_text().replace(right, wrong))
@@ -164,6 +166,22 @@ def test_one_golden_for_one_text(pytester: pytest.Pytester) -> None:
     done = pytester.runpytest("--stackcarry-update")
     done.assert_outcomes(passed=1, failed=1)
     done.stdout.fnmatch_lines(["*test_twice.txt is the golden of test_twice already: give this text a name of its own"])
+
+
+def test_somebody_else_s_goldens(pytester: pytest.Pytester) -> None:
+    """A project without goldens of ours keeps its folder of that name."""
+    pytester.makepyfile(test_it="def test_one(): pass")
+    other = pytester.mkdir("goldens")
+    for folder in ("test_it", "pictures"):
+        (other / folder).mkdir()
+        (other / folder / "other.txt").write_text("other\n")
+    assert pytester.runpytest("--stackcarry-update").ret == pytest.ExitCode.OK
+    assert len(list(other.rglob("*.txt"))) == 2
+
+
+def test_it_is_a_plugin_of_the_distribution() -> None:
+    (found,) = entry_points(group="pytest11", name="stackcarry")
+    assert found.value == "emu.pytest_plugin"
 
 
 def test_the_engines_are_not_loaded_for_other_tests(pytester: pytest.Pytester) -> None:
