@@ -58,7 +58,7 @@ class Bite:
 def bite(path: Path, version: str, arch: str, executor: Executor, every: int = 1) -> Bite:
     """Run every change of a program's trampolines, or one in ``every`` so many.
 
-    AssertionError if the unchanged program is not right, or if a change is wrong only where nobody looks.
+    AssertionError if the unchanged program is not right.
 
     ``silent``: changes that leave the output right, and that only checks notice. ``unseen``: that nothing notices.
     """
@@ -70,14 +70,15 @@ def bite(path: Path, version: str, arch: str, executor: Executor, every: int = 1
     for job, (_, _, change), (checked, seconds) in zip(jobs, changes, executor.map(run, jobs), strict=True):
         found.seconds += seconds
         same = _same(checked, right)
+        if checked.broken and same:  # checks cost virtual time: another place may be struck without them
+            alone, seconds = run(job, checks=False)
+            found.seconds += seconds
+            same = _same(alone, right)
         kind = ("neither" if same else "output") if not checked.broken else ("checks" if same else "both")
         found.seen[kind] += 1
         if kind == "neither":
             found.unseen.append(change)
         if kind == "checks":
-            alone, seconds = run(job, checks=False)
-            found.seconds += seconds
-            assert _same(alone, right), f"{change}: right with checks, wrong without"
             found.silent.append(change)
     return found
 
