@@ -47,14 +47,15 @@ class Ending:
 @dataclass
 class Loop:
     """``at``: what is to happen at breakpoints, by address. ``broken``: is told of a crossing that does not hold; True
-    goes on. ``at_trap``: is told of a system call before it is handled, ``trapped`` afterwards, ``stopped`` of every
-    stop, before anything else. ``seen``: the crossings of threads."""
+    goes on. ``faulted``: of a fault; True ends the run. ``at_trap``: of a system call before it is handled,
+    ``trapped`` afterwards, ``stopped`` of every stop, before anything else. ``seen``: the crossings of threads."""
 
     kernel: Kernel
     limits: Limits
     at: dict[int, Callable[[Thread], None]] = field(default_factory=dict)
     broken: Callable[[Thread], bool] = lambda _thread: False
     at_trap: Callable[[Thread], None] = lambda _thread: None
+    faulted: Callable[[Thread, Stop], bool] = lambda _thread, _stop: False
     stopped: Callable[[Thread], None] = lambda _thread: None
     trapped: Callable[[Thread], None] = lambda _thread: None
     over: bool = False
@@ -198,6 +199,8 @@ class Loop:
         elif stop.kind != "budget":
             if self._gives_way(stop):
                 thread.yields = True
+            elif self.faulted(thread, stop):
+                return True
             else:
                 signals.fault(thread, stop)
         return False

@@ -23,6 +23,7 @@ from emu.live.rare import Rare
 from emu.live.stackwalk import Frame, walk
 from emu.live.watch.routines import find
 from emu.live.watching import Broken, Crossed, Watching
+from emu.machine import Stop
 
 BLOCKS = 2_000_000_000
 """Blocks that a program may run unless it is told otherwise."""
@@ -70,6 +71,7 @@ class LiveRun:
         if settings.checked and binary.layout is not None:
             self.watching = Watching(self.process, binary)
             self.rare = Rare(self.loop, self.process, binary, self._judged)
+            self.loop.faulted = self._faulted
             self.loop.at_trap, self.loop.stopped = self.rare.at_trap, self.rare.stopped
         self._answer_ticks()
 
@@ -99,6 +101,15 @@ class LiveRun:
         assert self.watching is not None
         self._note(self.watching.broken(thread.tid))
         return self._keep_going
+
+    def _faulted(self, thread: Thread, stop: Stop) -> bool:
+        assert self.watching is not None
+        touched = "an illegal instruction" if stop.address is None else f"a fault touching {stop.address:#x}"
+        broken = self.watching.fault(thread.tid, stop.pc, touched)
+        if broken is None:
+            return False
+        self._note(broken)
+        return not self._keep_going
 
     def _judged(self, thread: Thread, routine: str, check: Check) -> None:
         if not check.ok:

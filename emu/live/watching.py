@@ -87,12 +87,27 @@ class Watching:
         """What the machine has just stopped for, on ``thread``; afterwards it may go on."""
         live = self._process.machine.live
         _, stage, check = self._known[live.failed]
-        what = f"{check.role} ({check.source}) → {check.place}" if check else f"control arrives at {stage.name}"
         live.failed = -1
         now = live.thread.contents.now
         routine = self.plans[now.plan].name
+        what = f"{check.role} ({check.source}) → {check.place}" if check else f"control goes on where {routine} leads"
         goroutine = self._goid(now.g) or self.goroutine()
-        return Broken(routine, stage.name, what, hex(live.expected), hex(live.found), goroutine, thread)
+        expected, found = self._named(live.expected), self._named(live.found)
+        return Broken(routine, stage.name, what, expected, found, goroutine, thread)
+
+    def fault(self, thread: int, pc: int, what: str) -> Broken | None:
+        """A fault in the midst of a crossing, or where a wild jump out of it led: it may end in neither way."""
+        now = self._process.machine.live.thread.contents.now
+        if not now.active:
+            return None
+        routine, goroutine = self.plans[now.plan].name, self._goid(now.g) or self.goroutine()
+        found = f"{what} at {self._named(pc)}"
+        return Broken(routine, "", f"control leaves {routine}", "no fault", found, goroutine, thread)
+
+    def _named(self, value: int) -> str:
+        """A value, and the code that is there if it is an address of such."""
+        function = self._binary.functions.at(value)
+        return f"{value:#x} ({self._binary.functions.describe(value)})" if function else hex(value)
 
     def left(self) -> int:
         """The g that entered the crossing of now, if it does not run any more."""

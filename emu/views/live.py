@@ -146,6 +146,9 @@ def _summary(seen: dict[str, Any]) -> Iterator[str]:
     yield f"program     {seen['program']}, {seen['go']} for {seen['arch']}"
     yield f"ran         {seen['blocks']} blocks, {seen['virtual_ns'] / 1e9:.6f} s of virtual time"
     yield "crossings   " + (_counts(seen["crossings"]) or "none were watched")
+    never = [name for name, count in seen["crossings"].items() if not count]
+    if never:
+        yield "never seen  " + ", ".join(never)
     yield f"stacks      {seen['growths']} grown, {seen['shrinks']} shrunk"
     if seen["hook_preemptions"] is not None:
         yield f"hook        {seen['hook_preemptions']} preemptions asked for, {seen['hook_lost']} lost"
