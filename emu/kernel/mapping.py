@@ -23,8 +23,15 @@ def _space(thread: Thread) -> Space:
     return cast(LiveProcess, thread.process).space
 
 
-def mmap(thread: Thread, address: int, size: int, protection: int, flags: int, _descriptor: int, offset: int) -> int:
-    """Memory of zeros; files are not mapped."""
+def mmap(thread: Thread, address: int, size: int, protection: int, flags: int, descriptor: int, offset: int) -> int:
+    """Memory of zeros; files are not mapped. The 32-bit call of this number takes a pointer: nobody makes it now."""
+    if thread.kernel.arch.word == 4:
+        thread.kernel.refuse("mmap by a pointer to its arguments")
+        raise Refused(Errno.ENOSYS)
+    return _map(thread, address, size, protection, flags, descriptor, offset)
+
+
+def _map(thread: Thread, address: int, size: int, protection: int, flags: int, _descriptor: int, offset: int) -> int:
     if not flags & _ANONYMOUS:
         thread.kernel.refuse("mmap of a file")
         raise Refused(Errno.EACCES)
@@ -46,7 +53,7 @@ def mmap(thread: Thread, address: int, size: int, protection: int, flags: int, _
 
 def mmap2(thread: Thread, address: int, size: int, protection: int, flags: int, descriptor: int, offset: int) -> int:
     """mmap with the offset in units of 4096 bytes."""
-    return mmap(thread, address, size, protection, flags, descriptor, offset * PAGE)
+    return _map(thread, address, size, protection, flags, descriptor, offset * PAGE)
 
 
 def munmap(thread: Thread, address: int, size: int) -> int:

@@ -67,7 +67,8 @@ class Space:
     def map(self, start: int, size: int, protection: int, name: str = "") -> None:
         """Fresh zeros for whole pages; whatever was there is gone. Raises NoMemory."""
         end = start + size
-        if protection and self.used + size > self._most:
+        replaced = sum(min(a.end, end) - max(a.start, start) for a in self._within(start, end) if a.backed)
+        if protection and self.used - replaced + size > self._most:
             raise NoMemory
         self.unmap(start, size)
         if protection:

@@ -38,7 +38,8 @@ class Model:
         return sum(page.backed for page in self.pages.values()) * PAGE
 
     def map(self, first: int, count: int, protection: int) -> bool:
-        if protection and self.used + count * PAGE > MOST:
+        replaced = sum(self.pages[n].backed for n in range(first, first + count) if n in self.pages) * PAGE
+        if protection and self.used - replaced + count * PAGE > MOST:
             return False
         for number in range(first, first + count):
             self.pages[number] = Page(protection, bool(protection))
