@@ -91,7 +91,7 @@ def run(
         out.refused(str(error))
         sys.exit(CANNOT)
     if not no_check and live.watching is None:
-        out.unchecked(binary)
+        out.unchecked(live.unchecked)
     live.told = lambda broken: out.broken(live, broken)
     given = (("--seed", seed), ("--ncpu", ncpu), ("--slice", turn), *(("--trace-only", symbol) for symbol in only))
     words = ["run", *(str(word) for pair in given for word in pair), program, *arguments]

@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 import arch as arches
+from arch import golang, releases
 from asm import goelf
 from asm.goelf import GoBinary
 from emu.contracts.judge import Check
@@ -47,7 +48,8 @@ class Settings:
 
 
 class LiveRun:
-    """One program in a kernel of its own. ``watching`` is None for a run without checks.
+    """One program in a kernel of its own. ``watching`` is None for a run without checks; ``unchecked`` says why there
+    can be none.
 
     ``found``: what broke; ``told`` is called for each, while the guest stands there.
     """
@@ -68,7 +70,8 @@ class LiveRun:
         self._keep_going = settings.keep_going
         self.watching: Watching | None = None
         self.rare: Rare | None = None
-        if settings.checked and binary.layout is not None:
+        self.unchecked = _unknown(binary)
+        if settings.checked and not self.unchecked:
             self.watching = Watching(self.process, binary)
             self.rare = Rare(self.loop, self.process, binary, self._judged)
             self.loop.faulted = self._faulted
@@ -158,6 +161,16 @@ class LiveRun:
             "memory": self.process.space.peak, "distance": self.watching.depths() if self.watching else {},
             "digest": f"{live.digest:016x}",
         }
+
+
+def _unknown(binary: GoBinary) -> str:
+    """Why a program's crossings cannot be checked; empty if they can."""
+    try:
+        golang.era(binary.go)
+    except KeyError:
+        first, *_, last = releases.known()
+        return f"built by {binary.go}; what the routines of {first} to {last} carry is known"
+    return binary.unknown
 
 
 def open_program(path: str) -> GoBinary:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from asm.goelf import GoBinary
 from emu.live.loop import Ending
 from emu.live.run import LiveRun
 from emu.live.stackwalk import Frame
@@ -45,12 +44,12 @@ class Report:
         else:
             print(f"stackcarry: {why}", file=sys.stderr)
 
-    def unchecked(self, binary: GoBinary) -> None:
-        """The program runs, but nobody knows where its runtime keeps what."""
+    def unchecked(self, why: str) -> None:
+        """The program runs, but nobody knows where its runtime keeps what, or what its routines carry."""
         if self._json:
-            self._line("unchecked", why=binary.unknown)
+            self._line("unchecked", why=why)
         else:
-            print(f"stackcarry: runs unchecked: {binary.unknown}", file=sys.stderr)
+            print(f"stackcarry: runs unchecked: {why}", file=sys.stderr)
 
     def broken(self, live: LiveRun, found: Broken) -> None:
         """A contract broke; told while the guest stands there."""
