@@ -7,7 +7,10 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"unsafe"
 )
+
+var unmapped = uintptr(0x12345678)
 
 type node struct {
 	room [100]byte
@@ -73,6 +76,8 @@ func main() {
 		select {}
 	case "nil":
 		follow(nil)
+	case "address":
+		*(*int)(unsafe.Pointer(unmapped)) = 1
 	case "divide":
 		divide(1, 0)
 	case "overflow":
