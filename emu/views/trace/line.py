@@ -38,6 +38,7 @@ def step_line(
     account = step.account
     stack = f"{account.stack.removesuffix(' stack') or '?'}[{account.depth} of {account.size}]"
     moved = f"{step.sp_change:+}" if step.sp_change else ""
+    moved = moved if len(moved) <= 6 else ""  # from one stack to another far away: the note tells it
     number = f">{step.number:>4}" if marked else f"{step.number:>5}"
     parts = [
         (f"{number}  {step.thread}/{account.g:<8} {stack:<21} {moved:>6}  ", "reverse" if marked else ""),
