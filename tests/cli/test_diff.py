@@ -21,6 +21,11 @@ def made(run: Run, tmp_path: Path) -> dict[str, str]:
     return {name: str(tmp_path / name) for name in words}
 
 
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+
+
 def test_two_arches(run: Run, made: dict[str, str]) -> None:
     ran = run("diff", made["amd64"], made["arm"])
     assert (ran.code, ran.err) == (1, "")

@@ -124,7 +124,7 @@ def damaged(target: Target, name: str) -> Iterator[tuple[str, Target]]:
             if segment.address <= at < segment.address + len(segment.data):
                 offset = at - segment.address
                 data = segment.data[:offset] + nop * (len(code) // len(nop)) + segment.data[offset + len(code):]
-                segment = replace(segment, data=data)
+                segment = segment._replace(data=data)
             segments.append(segment)
         yield text, replace(target, program=replace(target.program, segments=tuple(segments)))
 

@@ -67,7 +67,7 @@ def test_a_program_runs(installed: Path) -> None:
     words = ["run", "--summary", "--json", str(path), "42"]
     done = run(installed, RUN, *words)
     native = subprocess.run(
-        [sys.executable, "-m", "emu.cli", *words], capture_output=True, text=True, cwd=ROOT, check=False,
+        [sys.executable, "-P", "-m", "emu.cli", *words], capture_output=True, text=True, cwd=ROOT, check=False,
         env={**os.environ, "STACKCARRY_LIVE": "c"},
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (42, "code 42\n"), done.stderr

@@ -142,7 +142,7 @@ def process(*words: str, stdin: bytes = b"", memory: int | None = None) -> Ran:
     """`stackcarry` with these words in a process of its own; ``memory``: most bytes of its address space."""
     bound = partial(resource.setrlimit, resource.RLIMIT_AS, (memory, memory)) if memory else None
     done = subprocess.run(
-        [sys.executable, "-m", "emu.cli", *words],
+        [sys.executable, "-P", "-m", "emu.cli", *words],
         input=stdin, capture_output=True, cwd=HOME, timeout=PATIENCE, check=False, preexec_fn=bound,
     )  # fmt: skip
     err = done.stderr.decode(errors="replace")

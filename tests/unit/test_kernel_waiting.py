@@ -205,7 +205,8 @@ def test_processes_threads_and_memories_are_limited(arch: str) -> None:
     assert desk.call("clone", int(Clone.VM) | SIGCHLD, 0) == -Errno.EAGAIN, "it is there until it is waited for"
     assert desk.call("wait4", last, 0, 0, 0) == last
     desk.done("clone", int(Clone.VM) | SIGCHLD, 0)
-    desk.task.threads += [Thread(9000 + n, desk.task, state="blocked") for n in range(MOST_THREADS)]
+    for _ in range(MOST_THREADS):
+        desk.kernel.new_thread(desk.task).state = "blocked"
     assert desk.call("clone", thread, 0) == -Errno.EAGAIN
 
 

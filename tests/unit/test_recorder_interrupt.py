@@ -53,7 +53,7 @@ sys.exit(130)
 def test_ctrl_c_ends_a_run_within_half_a_second(arch: str, mode: str, build: str) -> None:
     environment = {**os.environ, "STACKCARRY_RECORDER": build, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])}
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, arch, mode], stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-P", "-c", CHILD, arch, mode], stdout=subprocess.PIPE, text=True, env=environment
     )
     assert child.stdout is not None
     waited, steps = [], [0]

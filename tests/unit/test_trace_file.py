@@ -449,7 +449,7 @@ def test_not_a_trace(tmp_path: Path) -> None:
             open_trace(str(tmp_path / "x"))
     with pytest.raises(BadInput, match="No such file"):
         open_trace(str(tmp_path / "nowhere"))
-    with pytest.raises(BadInput, match="directory"):
+    with pytest.raises(BadInput, match="not a regular file"):
         open_trace(str(tmp_path))
 
 
