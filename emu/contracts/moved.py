@@ -9,7 +9,7 @@ from arch.golang import Guards
 from arch.model import Arch
 from emu.contracts.judge import Check
 
-_LONG = 4 << 20  # bytes
+_PIECE, _LONG = 4096, 4 << 20  # bytes
 
 
 class Copy(NamedTuple):
@@ -46,10 +46,14 @@ def _first_lost(arch: Arch, old: Copy, new: Copy, delta: int) -> int | None:
     size = min(len(old.used), len(new.used)) // arch.word * arch.word
     if size > _LONG:
         return _first_lost_of_many(arch, old, new, delta, size)
-    words = (memoryview(stack.used)[:size].cast("Q" if arch.word == 8 else "I") for stack in (old, new))
-    for number, (was, now) in enumerate(zip(*words, strict=True)):
-        if was != now and (not old.lo <= was <= old.hi or now != (was + delta) & arch.mask):
-            return number * arch.word
+    kind = "Q" if arch.word == 8 else "I"
+    for start in range(0, size, _PIECE):
+        before, after = (memoryview(stack.used)[start : min(start + _PIECE, size)] for stack in (old, new))
+        if before == after:
+            continue
+        for number, (was, now) in enumerate(zip(before.cast(kind), after.cast(kind), strict=True)):
+            if was != now and (not old.lo <= was <= old.hi or now != (was + delta) & arch.mask):
+                return start + number * arch.word
     return None
 
 
