@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from arch.golang import Guards
 from arch.model import Arch
@@ -46,7 +46,7 @@ def _first_lost(arch: Arch, old: Copy, new: Copy, delta: int) -> int | None:
     size = min(len(old.used), len(new.used)) // arch.word * arch.word
     if size > _LONG:
         return _first_lost_of_many(arch, old, new, delta, size)
-    kind = "Q" if arch.word == 8 else "I"
+    kind: Literal["Q", "I"] = "Q" if arch.word == 8 else "I"
     for start in range(0, size, _PIECE):
         before, after = (memoryview(stack.used)[start : min(start + _PIECE, size)] for stack in (old, new))
         if before == after:
