@@ -21,10 +21,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import toolchain
 
 MIB = 1 << 20
-RUN = (sys.executable, "-P", "-m", "emu.cli", "run")
+COMMAND = (sys.executable, "-P", "-m", "emu.cli")  # what is installed, not what stands in this folder
+RUN = (*COMMAND, "run")
 WARM = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 """Compiled modules are kept, as they are for every user who doesn't forbid it."""
-STARTS = {"python": (sys.executable, "-c", "pass"), "--version": (sys.executable, "-P", "-m", "emu.cli", "--version")}
+STARTS = {"python": (sys.executable, "-c", "pass"), "--version": (*COMMAND, "--version")}
 # What is compared with QEMU: the program's arguments, with enough work to hide the start of both.
 WORK = {"loop": ("cpu", "loop", "100"), "sha256": ("cpu", "sha256", "200"), "sort": ("cpu", "sort", "40")}
 PINGPONG = ("pingpong", "100000")
