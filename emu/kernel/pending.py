@@ -113,13 +113,25 @@ class ThreadSignals:
         )
 
 
+class Death(NamedTuple):
+    """The signal that has ended a process: the thread that it came to, the address if a fault of its had touched
+    one, and what else there is to say."""
+
+    signal: int
+    tid: int
+    address: int | None
+    why: str
+
+
 @dataclass
 class TaskSignals:
-    """A process's. ``actions``: by signal, shared between processes after CLONE_SIGHAND. ``timers``: by number."""
+    """A process's. ``actions``: by signal, shared between processes after CLONE_SIGHAND. ``timers``: by number.
+    ``death``: what has ended it, if a signal has."""
 
     actions: dict[int, Action] = field(default_factory=dict)
     pending: Pending = field(default_factory=Pending)
     timers: dict[int, Alarm] = field(default_factory=dict)
+    death: Death | None = None
 
     def action(self, signal: int) -> Action:
         return self.actions.get(signal, Action())

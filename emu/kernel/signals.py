@@ -23,7 +23,7 @@ from arch.signals import (
 )
 from emu.kernel import frames
 from emu.kernel.errors import Refused
-from emu.kernel.pending import Action, Info
+from emu.kernel.pending import Action, Death, Info
 from emu.kernel.table import Task, Thread
 from emu.machine import Stop
 
@@ -127,7 +127,7 @@ def _wanted(task: Task, info: Info, blocked: bool) -> bool:
 def _reached(thread: Thread, info: Info) -> None:
     """A signal that ``thread`` does not block is there for it: it dies of it, or its wait ends."""
     if _fatal(thread.task.signals.action(info.signal), info.signal):
-        thread.kernel.end_task(thread.task, info.signal)
+        _kill(thread, info)
     elif thread.state == "blocked" and not _deaf(thread):
         thread.kernel.ask(thread)
         if thread.state == "blocked" and thread.part is not None and (done := thread.part()):
@@ -156,7 +156,7 @@ def deliver(thread: Thread) -> bool:
     while info := _take(thread):
         action = shared.action(info.signal)
         if _fatal(action, info.signal):
-            thread.kernel.end_task(thread.task, info.signal)
+            _kill(thread, info)
             return True
         if action.handler not in (SIG_DFL, SIG_IGN):
             _enter(thread, info, action)
@@ -203,7 +203,8 @@ def _enter(thread: Thread, info: Info, action: Action) -> None:
     try:
         pushed = frames.push(thread, info, action, kept)
     except Refused:
-        _force(thread, Info(Signal.SIGSEGV, Code.KERNEL), dies=info.signal == Signal.SIGSEGV)
+        why = f"no room for the frame of {name(info.signal)}'s handler below SP {thread.process.role('sp'):#x}"
+        _force(thread, Info(Signal.SIGSEGV, Code.KERNEL), why, dies=info.signal == Signal.SIGSEGV)
         return
     if Act.RESETHAND in action.flags:
         thread.task.signals.actions[info.signal] = Action()
@@ -224,7 +225,7 @@ def go_back(thread: Thread) -> None:
     try:
         pushed, mask, stack = frames.pop(thread)
     except Refused:
-        _force(thread, Info(Signal.SIGSEGV, Code.KERNEL))
+        _force(thread, Info(Signal.SIGSEGV, Code.KERNEL), f"no frame to return by at SP {thread.process.role('sp'):#x}")
         return
     if not thread.signals.stack.holds(thread.process.role("sp")):
         thread.signals.stack = stack
@@ -242,7 +243,7 @@ def fault(thread: Thread, stop: Stop) -> None:
     """
     info, cause = _meaning(thread, stop)
     thread.signals.cause = cause
-    _force(thread, info)
+    _force(thread, info, address=stop.address)
 
 
 def catches(thread: Thread, stop: Stop) -> bool:
@@ -291,13 +292,22 @@ def _page_fault(thread: Thread, stop: Stop, address: int) -> tuple[Info, tuple[i
     return Info(Signal.SIGSEGV, code, words=(address,)), (page.trap, error, address)
 
 
-def _force(thread: Thread, info: Info, dies: bool = False) -> None:
-    """Deliver a signal that cannot wait; where its handler cannot run the process dies of it."""
+def _force(thread: Thread, info: Info, why: str = "", address: int | None = None, dies: bool = False) -> None:
+    """Deliver a signal that cannot wait; where its handler cannot run the process dies of it. ``address``: touched."""
     action = thread.task.signals.action(info.signal)
     if dies or blocks(thread, info.signal) or action.handler in (SIG_DFL, SIG_IGN):
-        thread.kernel.end_task(thread.task, info.signal)
+        blocked = action.handler not in (SIG_DFL, SIG_IGN) and not dies
+        _kill(thread, info, why or ("its handler cannot run: the thread blocks it" if blocked else ""), address)
         return
     _enter(thread, info, action)
+
+
+def _kill(thread: Thread, info: Info, why: str = "", address: int | None = None) -> None:
+    """A process dies of a signal that has come to ``thread``."""
+    if not why and info.code in (Code.USER, Code.QUEUE, Code.TKILL) and info.ints:
+        why = "sent by itself" if info.ints[0] == thread.pid else f"sent by process {info.ints[0]}"
+    thread.task.signals.death = Death(info.signal, thread.tid, address, why)
+    thread.kernel.end_task(thread.task, info.signal)
 
 
 # what others report
@@ -323,4 +333,4 @@ def broken_pipe(thread: Thread) -> None:
         return
     thread.signals.pending.add(info)
     if _fatal(action, info.signal) and not blocks(thread, info.signal):
-        thread.kernel.end_task(thread.task, info.signal)
+        _kill(thread, info, "nobody reads what it writes")

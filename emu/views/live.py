@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from emu.live.death import Killed, killed
 from emu.live.loop import Ending
 from emu.live.run import LiveRun
 from emu.live.stackwalk import Frame
@@ -23,10 +24,11 @@ _DAY = 24 * 3600 * 10**9  # nanoseconds
 _THREADS = 10  # that are told at the end
 _LAST = 8  # crossings that are told before a broken one
 _DEEPEST = 10  # goroutines in the summary
+_QUIET = "SIGPIPE"  # as shells do: who reads has seen enough
 
 
 class Report:
-    """Text for people, or JSON lines."""
+    """Text for people, or JSON lines, which `live.md` beside this file describes."""
 
     def __init__(self, as_json: bool, colour: bool | None) -> None:
         self._json, self._colour = as_json, colour
@@ -58,7 +60,8 @@ class Report:
             self._line(
                 "broken", routine=found.routine, check=found.what, moment=found.moment, expected=found.expected,
                 found=found.found, goroutine=found.goroutine, thread=found.thread, blocks=live.blocks,
-                stack=[frame._asdict() for frame in frames], last=[crossing._asdict() for crossing in last],
+                stack=[frame._asdict() | {"pc": hex(frame.pc), "sp": hex(frame.sp)} for frame in frames],
+                last=[row._asdict() | {"sp_from": hex(row.sp_from), "sp": hex(row.sp)} for row in last],
             )
             return
         self._say(f"stackcarry: {found.routine} broke its contract: {found.what}", bold=True, fg="red")
@@ -67,12 +70,15 @@ class Report:
             self._say(line)
 
     def ending(self, live: LiveRun, ending: Ending) -> None:
-        """How it ended, where that is not the guest's own doing."""
+        """How it ended, where it did not exit."""
         told = {
             "budget": "the budget is spent; --steps gives more",
             "time": f"{live.kernel.clock.now / _DAY:g} days of virtual time have passed; --time gives more",
             "deadlock": "deadlock: every thread waits, and nothing will come",
         }.get(ending.kind)
+        death = killed(live) if ending.kind == "ended" else None
+        if death is not None:
+            self._killed(live, death)
         if told is None:
             return
         if self._json:
@@ -83,6 +89,18 @@ class Report:
             self._say(f"  {who}")
         if len(ending.waiting) > _THREADS:
             self._say(f"  and {len(ending.waiting) - _THREADS} threads more")
+
+    def _killed(self, live: LiveRun, death: Killed) -> None:
+        if self._json:
+            pc, address = (None if word is None else hex(word) for word in (death.pc, death.address))
+            self._line("ending", outcome="killed", **{**death._asdict(), "pc": pc, "address": address},
+                       blocks=live.blocks)
+        elif death.signal != _QUIET:
+            place = "" if death.pc is None else f" at {death.at} (PC {death.pc:#x})"
+            touched = "" if death.address is None else f", touching {death.address:#x}"
+            why = f"; {death.why}" if death.why else ""
+            self._say(f"stackcarry: killed by {death.signal}: thread {death.thread}{place}{touched}{why}",
+                      bold=True, fg="red")
 
     def storm(self, campaign: Storm, executor: Executor) -> bool:
         """Run a storm, and say of each run that differed from the undisturbed one how. Whether all is well."""
@@ -111,8 +129,9 @@ class Report:
             self._line("storm", program=str(campaign.binary.path), **counts)
         else:
             self._say(
-                f"storm       SIGURG at {counts['runs']} instructions, {counts['different']} runs differ; "
-                f"{counts['unreached']} instructions never ran, {counts['unheard']} only where nobody listens"
+                f"storm       SIGURG at {counts['runs']} instructions, {counts['different']} runs differ; not tried: "
+                f"{counts['unreached']} instructions that never ran, {counts['unheard']} that ran only while the "
+                "program had no handler for SIGURG"
             )
         return not differences
 

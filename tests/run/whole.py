@@ -106,11 +106,11 @@ def _sorted(ran: Ran) -> Ran:
     summary: dict[str, list[dict[str, Any]]] = {}
     rest = []
     for line in ran.err.splitlines(keepends=True):
-        if line.startswith('{"kind":'):
-            row = json.loads(line)
+        guests, ours, told = line.partition('{"kind": ')  # the guest's last line may not have ended
+        rest.append(guests)
+        if ours:
+            row = json.loads(ours + told)
             summary.setdefault(row["kind"], []).append(row)
-        else:
-            rest.append(line)
     return Ran(ran.code, ran.out, "".join(rest), summary)
 
 
