@@ -66,6 +66,31 @@ def build(version: str, goarch: str, package: Path, *flags: str, **settings: str
     return home / "program"
 
 
+def build_tests(version: str, goarch: str, package: str) -> Path:
+    """The test binary of a package of the standard library, as `go test` makes it: without symbols."""
+    flags = ("-ldflags=-s -w", "-vet=off")
+    names = (go_version(version), goarch, package, str(go_root(version)), *flags)
+    home = _cache() / "tests" / f"{package.replace('/', '_')}-{goarch}-{_named(names)}"
+    return _built(version, home, package, ["test", "-c", *flags, "-o"], goarch)
+
+
+def tool(version: str, name: str) -> Path:
+    """A program of the toolchain's own, such as ``test2json``, for this host."""
+    go = str(go_root(version) / "bin" / "go")
+    asked = [go, "env", "GOHOSTARCH"]
+    host = subprocess.run(asked, env=_environment("amd64"), capture_output=True, text=True, check=True).stdout.strip()
+    home = _cache() / "tools" / f"{name}-{host}-{_named((go_version(version), str(go_root(version))))}"
+    return _built(version, home, f"cmd/{name}", ["build", "-o"], host)
+
+
+def _built(version: str, home: Path, package: str, words: list[str], goarch: str) -> Path:
+    with _made_once(home) as fresh:
+        if fresh:
+            go = str(go_root(version) / "bin" / "go")
+            _run([go, *words, str(fresh / "program"), package], _environment(goarch), cwd=go_root(version))
+    return home / "program"
+
+
 def _environment(goarch: str) -> dict[str, str]:
     """Nothing of the user's settings, no network, nothing written outside of the cache."""
     cache = _cache()
@@ -88,6 +113,10 @@ def _digest(module: Path, package: Path, names: tuple[str, ...]) -> str:
     for path in (module / "go.mod", *sorted(path for path in package.iterdir() if path.suffix in (".go", ".s"))):
         digest.update(f"\0{path.relative_to(module).as_posix()}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _named(names: tuple[str, ...]) -> str:
+    return hashlib.sha256("\0".join(names).encode()).hexdigest()[:16]
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""The standard library's own tests under `stackcarry run`, beside QEMU and the host."""

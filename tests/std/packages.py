@@ -1,0 +1,63 @@
+"""Which packages' tests are run, and the commands that run them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import toolchain
+
+PACKAGES = (
+    "errors", "sort", "slices", "strings", "bytes", "strconv", "unicode/utf8", "math", "math/bits", "container/list",
+    "container/heap", "context", "sync", "sync/atomic", "bufio", "text/tabwriter", "text/template", "encoding/json",
+    "encoding/binary", "hash/crc32", "io", "path/filepath", "os/exec", "os/signal",
+)  # fmt: skip
+OURS, QEMU, HOST = "stackcarry", "QEMU", "host"
+"""What runs a test binary."""
+
+_QEMU = {"arm": "qemu-arm", "386": "qemu-i386", "amd64": "qemu-x86_64"}
+_NATIVE = {"x86_64": ("386", "amd64"), "i686": ("386",), "armv7l": ("arm",)}
+_RUN = (sys.executable, "-P", "-c", "from emu.cli import script; script()", "run")  # as the console script does
+
+
+@dataclass(frozen=True)
+class Job:
+    """The tests of a package, built for an arch; ``short`` as in `go test -short`."""
+
+    package: str
+    goarch: str
+    short: bool
+
+    @property
+    def folder(self) -> Path:
+        """Where the tests run, as they do under `go test`: the package's own folder."""
+        return toolchain.go_root("newest") / "src" / self.package
+
+    def build(self) -> Path:
+        """The test binary, made on first use."""
+        return toolchain.build_tests("newest", self.goarch, self.package)
+
+    def commands(self) -> dict[str, list[str]]:
+        """The command of each runner that this host has."""
+        words = [str(self.build()), "-test.v=test2json", "-test.paniconexit0", "-test.timeout=10m"]
+        if self.short:
+            words.append("-test.short")
+        found = {OURS: [*_RUN, "--summary", "--json", *words]}
+        qemu = shutil.which(_QEMU[self.goarch])
+        if qemu is not None:
+            found[QEMU] = [qemu, *words]
+        if sys.platform == "linux" and self.goarch in _NATIVE.get(platform.machine(), ()):
+            found[HOST] = words
+        return found
+
+
+def environment() -> dict[str, str]:
+    """What the tests find, whoever runs them. Compiled Python modules are kept, as they are for every user."""
+    return {
+        "GOROOT": str(toolchain.go_root("newest")), "HOME": os.environ.get("HOME", "/"), "LANG": "C",
+        "PATH": os.environ.get("PATH", os.defpath), "TMPDIR": "/tmp",
+    }  # fmt: skip

@@ -1,0 +1,116 @@
+"""The table of packages: what was found of each, as a record, as lines of a table, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from .causes import Cause, cause
+from .packages import HOST, OURS, QEMU, Job
+from .running import Ran
+
+HEADS = ("package", "arch", "whole", "pass", "fail", "skip", "CPU s", "QEMU s", "ratio", "host s")
+UNKNOWN = "?"
+"""The cause that nobody has written down."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A failing test, why it fails, and what else it fails under; ``words``: the last of a binary that died."""
+
+    test: str
+    why: str
+    elsewhere: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A package on an arch: its run by each runner, at the least CPU time of its rounds."""
+
+    job: Job
+    runs: dict[str, Ran]
+    failures: tuple[Failure, ...]
+
+    @property
+    def ours(self) -> Ran:
+        return self.runs[OURS]
+
+    def ratio(self) -> float | None:
+        """Our CPU time by QEMU's, if the tests ran to their end under both."""
+        qemu = self.runs.get(QEMU)
+        if qemu is None or qemu.died or self.ours.died:
+            return None
+        return self.ours.cpu / qemu.cpu
+
+    def words(self) -> tuple[str, ...]:
+        """The last that a binary said which ended before its tests did."""
+        return self.ours.words if self.ours.died else ()
+
+    def cells(self) -> tuple[str, ...]:
+        """As in HEADS."""
+        ours, ratio = self.ours, self.ratio()
+        counts = [str(ours.count(outcome)) for outcome in ("pass", "fail", "skip")]
+        times = [_seconds(self.runs.get(QEMU)), "-" if ratio is None else f"{ratio:.1f}", _seconds(self.runs.get(HOST))]
+        whole = "yes" if ours.whole else "no"
+        return (self.job.package, self.job.goarch, whole, *counts, f"{ours.cpu:.2f}", *times)
+
+    def record(self) -> dict[str, Any]:
+        """Plain values only."""
+        runs = {
+            name: {"code": ran.code, "cpu": round(ran.cpu, 3), "outcomes": ran.outcomes, "words": ran.words}
+            for name, ran in self.runs.items()
+        }
+        return {
+            "kind": "package", "package": self.job.package, "arch": self.job.goarch, "short": self.job.short,
+            "whole": self.ours.whole, "ratio": self.ratio(), "runs": runs, "summary": self.ours.summary,
+            "failures": [{"test": bad.test, "cause": bad.why, "elsewhere": bad.elsewhere} for bad in self.failures],
+        }  # fmt: skip
+
+
+def row(job: Job, runs: dict[str, Ran], causes: Sequence[Cause]) -> Row:
+    """With each failing test its cause."""
+    failures = []
+    for test in runs[OURS].failing():
+        known = cause(causes, job.package, job.goarch, test)
+        others = tuple(name for name, ran in runs.items() if name != OURS and test in ran.failing())
+        failures.append(Failure(test, known.why if known else UNKNOWN, others))
+    return Row(job, runs, tuple(failures))
+
+
+def failures(rows: Iterable[Row]) -> Iterator[tuple[str, ...]]:
+    """Package, arch, test, what else it fails under, cause."""
+    for one in rows:
+        for bad in one.failures:
+            yield one.job.package, one.job.goarch, bad.test, ", ".join(bad.elsewhere) or "-", bad.why
+
+
+def totals(rows: Sequence[Row]) -> Iterator[str]:
+    """A line for each arch."""
+    for goarch in dict.fromkeys(one.job.goarch for one in rows):
+        mine = [one for one in rows if one.job.goarch == goarch]
+        ratios = [ratio for ratio in map(Row.ratio, mine) if ratio is not None]
+        middle = f"{median(ratios):.1f} (of {len(ratios)})" if ratios else "-"
+        whole = sum(one.ours.whole for one in mine)
+        yield f"{goarch}: {whole} of {len(mine)} packages whole, median ratio to QEMU's CPU time {middle}"
+
+
+def markdown(rows: Sequence[Row], how: str) -> str:
+    """The tables as a document; ``how``: what it says of itself."""
+    bad = list(failures(rows))
+    parts = ["# The standard library's tests under `stackcarry run`", how, _markdown(HEADS, [r.cells() for r in rows])]
+    if bad:
+        parts += ["Tests that fail:", _markdown(("package", "arch", "test", "fails also under", "cause"), bad)]
+    return "\n\n".join([*parts, "\n".join(f"- {line}" for line in totals(rows))]) + "\n"
+
+
+def _markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _seconds(ran: Ran | None) -> str:
+    if ran is None:
+        return "-"
+    return "died" if ran.died else f"{ran.cpu:.2f}"
