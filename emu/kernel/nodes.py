@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from emu.kernel.virtual import Tree
 
 COST = 1024  # bytes that a file, folder or link counts for beside what it holds
-_LARGEST = (1 << 63) - 1
+LARGEST = (1 << 63) - 1  # bytes of a file
 
 
 class Member(Node):
-    """A node of a tree."""
+    """A node of a tree. ``cost``: what it counts for beside what it holds; what is there from the start is free."""
+
+    cost = 0
 
     def __init__(self, tree: Tree, mode: int, device: int = 0) -> None:
         now = tree.now()
@@ -44,7 +46,7 @@ class Member(Node):
     def free_if_unused(self) -> None:
         """Give back the room of what has no name any more."""
         if not self.links:
-            self.tree.give(COST)
+            self.tree.give(self.cost)
 
 
 class Regular(Member):
@@ -55,6 +57,11 @@ class Regular(Member):
         self._data: bytes | bytearray = data
         self._filled = 0
         self.opens = 0
+
+    @property
+    def altered(self) -> bool:
+        """Whether a guest has written to it."""
+        return isinstance(self._data, bytearray)
 
     @property
     def size(self) -> int:
@@ -81,19 +88,25 @@ class Regular(Member):
 
     def resize(self, size: int) -> None:
         """Cut the file or fill it up with zeros."""
-        if size > _LARGEST:
+        if size > LARGEST:
             raise Refused(Errno.EINVAL)
-        kept = self._own()
+        kept = self._own(size)
         self._reserve(size)
         if size < len(kept):
             del kept[size:]
         kept.extend(bytes(size - len(kept)))
         self.touch()
 
-    def _own(self) -> bytearray:
+    def _own(self, most: int = LARGEST) -> bytearray:
+        """Its bytes, ``most`` of them if they are to be changed for the first time."""
         if not isinstance(self._data, bytearray):
-            self.tree.take(len(self._data))
-            self._filled, self._data = len(self._data), bytearray(self._data)
+            size = min(self.size, most)
+            self.tree.take(size)
+            try:
+                self._data, self._filled = bytearray(self.read(0, size)), size
+            except Refused:
+                self.tree.give(size)
+                raise
         return self._data
 
     def _reserve(self, size: int) -> None:
@@ -105,7 +118,7 @@ class Regular(Member):
 
     def free_if_unused(self) -> None:
         if not self.links and not self.opens:
-            self.tree.give(COST + self._filled)
+            self.tree.give(self.cost + self._filled)
             self._data, self._filled = b"", 0
 
 

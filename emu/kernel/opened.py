@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from emu.kernel.table import Task
 
 _MOST = 1 << 20  # bytes that a read from an endless device gives at most
+_LONGEST = 1 << 26  # bytes that one read of a file gives
 _FARTHEST = (1 << 63) - 1
 
 
@@ -53,7 +54,7 @@ class OpenFile(Opened):
 
     def read_at(self, size: int, offset: int) -> bytes:
         self.check(self.reads)
-        return self._file.read(offset, size)
+        return self._file.read(offset, min(size, _LONGEST))
 
     def write_at(self, data: bytes, offset: int) -> int:
         self.check(self.writes)

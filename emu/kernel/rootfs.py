@@ -59,10 +59,19 @@ def furnish(kernel: Kernel) -> Tree:
 
 
 def place(task: Task, path: str, data: bytes) -> None:
-    """Put the program that a process runs where its own path leads from the root, as /proc/self/exe will say."""
+    """Put the program that a process runs where its own path leads from its folder, as /proc/self/exe will say.
+
+    It may be there already, in a folder that was given to the guests.
+    """
     tree = task.kernel.tree
-    task.executable = "/" + posixpath.normpath("/" + path.replace("\\", "/")).lstrip("/")
-    tree.install(task.executable, Regular(tree, 0o755, data))
+    folder = tree.path(task.folder or tree.root)
+    task.executable = "/" + posixpath.normpath(posixpath.join(folder, path.replace("\\", "/"))).lstrip("/")
+    try:
+        there = tree.resolve(task, task.executable, tree.root).node
+    except Refused:
+        there = None
+    if not isinstance(there, Regular):
+        tree.install(task.executable, Regular(tree, 0o755, data))
 
 
 def _proc(tree: Tree) -> None:

@@ -77,7 +77,7 @@ class Tree:
         except Refused:
             self.give(COST)
             raise
-        node.owner, node.group = task.owner, task.owner_group
+        node.cost, node.owner, node.group = COST, task.owner, task.owner_group
         return node
 
     def unlink(self, place: Place) -> None:
@@ -90,16 +90,20 @@ class Tree:
 
     def install(self, path: str, node: Member) -> Member:
         """Put a node at a path for nothing, folders on the way included."""
-        *folders, name = [part for part in path.split("/") if part]
+        above, _, name = path.rstrip("/").rpartition("/")
+        self.folder(above).put(name, node)
+        return node
+
+    def folder(self, path: str) -> Directory:
+        """The folder at a path, made for nothing as those on the way are if it is not there."""
         at = self.root
-        for folder in folders:
-            found = at.held(folder)
+        for name in filter(None, path.split("/")):
+            found = at.held(name)
             if not isinstance(found, Directory):
                 found = Directory(self, 0o755, at)
-                at.put(folder, found)
+                at.put(name, found)
             at = found
-        at.put(name, node)
-        return node
+        return at
 
     def path(self, folder: Directory) -> str:
         """The absolute path of a folder; Refused with ENOENT if it is gone."""
