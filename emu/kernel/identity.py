@@ -21,7 +21,7 @@ _MOST_RANDOM = 1 << 20
 _GROUPS = 65536
 _SELF, _CHILDREN, _THREAD = 0, -1, 1
 _MEMORY = 1 << 30  # bytes that the guests are told of
-_SET_NAME, _SET_PDEATHSIG, _SET_NO_NEW_PRIVS = 15, 1, 38  # prctl
+_SET_PDEATHSIG, _SET_KEEPCAPS, _SET_NAME, _SET_NO_NEW_PRIVS = 1, 8, 15, 38  # prctl
 
 
 # ids
@@ -233,9 +233,12 @@ def getrandom(thread: Thread, address: int, size: int) -> int:
     return len(data)
 
 
-def prctl(_thread: Thread, option: int) -> int:
-    """A name, a signal at the parent's end and fewer privileges change nothing here; the rest is refused."""
+def prctl(_thread: Thread, option: int, value: int) -> int:
+    """A name, a signal at the parent's end, capabilities kept and fewer privileges change nothing here; the rest is
+    refused."""
     if c_int(option) in (_SET_NAME, _SET_PDEATHSIG, _SET_NO_NEW_PRIVS):
+        return 0
+    if c_int(option) == _SET_KEEPCAPS and value in (0, 1):
         return 0
     raise Refused(Errno.EINVAL)
 

@@ -116,4 +116,5 @@ def test_what_a_forked_process_takes_over(arch: str) -> None:
 @each
 def test_prctl_takes_what_changes_nothing(arch: str) -> None:
     desk = Desk(arch)
-    assert [desk.call("prctl", option, 0) for option in (15, 1, 0x53564D41)] == [0, 0, -Errno.EINVAL]
+    assert [desk.call("prctl", option, 0) for option in (15, 1, 8, 0x53564D41)] == [0, 0, 0, -Errno.EINVAL]
+    assert [desk.call("prctl", 8, value) for value in (1, 2)] == [0, -Errno.EINVAL]  # PR_SET_KEEPCAPS
