@@ -15,7 +15,7 @@ import toolchain
 
 from . import causes as reasons
 from . import table
-from .packages import PACKAGES, Job, environment
+from .packages import PACKAGES, Job
 from .running import Ran, run
 
 DOCUMENT = Path(__file__).with_name("table.md")
@@ -64,7 +64,7 @@ def measure(job: Job, rounds: int, seconds: int) -> dict[str, Ran]:
     least: dict[str, Ran] = {}
     for _ in range(rounds):
         for name, command in job.commands().items():
-            ran = run(command, job.folder, environment(), seconds)
+            ran = run(command, job.folder, job.environment(), seconds)
             if name not in least or ran.cpu < least[name].cpu:
                 least[name] = ran
     return least

@@ -46,7 +46,8 @@ class Job:
         words = [str(self.build()), "-test.v=test2json", "-test.paniconexit0", "-test.timeout=10m"]
         if self.short:
             words.append("-test.short")
-        found = {OURS: [*_RUN, "--summary", "--json", *words]}
+        given = ["--dir", str(toolchain.go_root("newest")), "--env", "GOROOT", "--env", "PWD"]
+        found = {OURS: [*_RUN, "--summary", "--json", *given, *words]}
         qemu = shutil.which(_QEMU[self.goarch])
         if qemu is not None:
             found[QEMU] = [qemu, *words]
@@ -54,10 +55,10 @@ class Job:
             found[HOST] = words
         return found
 
-
-def environment() -> dict[str, str]:
-    """What the tests find, whoever runs them. Compiled Python modules are kept, as they are for every user."""
-    return {
-        "GOROOT": str(toolchain.go_root("newest")), "HOME": os.environ.get("HOME", "/"), "LANG": "C",
-        "PATH": os.environ.get("PATH", os.defpath), "TMPDIR": "/tmp",
-    }  # fmt: skip
+    def environment(self) -> dict[str, str]:
+        """What the tests find, whoever runs them, as `go test` would have it. Compiled Python modules are kept, as they
+        are for every user."""
+        return {
+            "GOROOT": str(toolchain.go_root("newest")), "HOME": os.environ.get("HOME", "/"), "LANG": "C",
+            "PATH": os.environ.get("PATH", os.defpath), "PWD": str(self.folder), "TMPDIR": "/tmp",
+        }  # fmt: skip

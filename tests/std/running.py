@@ -8,7 +8,7 @@ import resource
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -22,6 +22,7 @@ UNFINISHED = "unfinished"
 WHOLE = "(the binary)"
 """Stands for a test where a binary ended badly without one running."""
 _LAST = 12  # lines that a binary's last words have
+_SUMMARY = '{"kind": "summary"'
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,15 @@ def run(command: Sequence[str], folder: Path, environment: dict[str, str], secon
         child.returncode = os.waitstatus_to_exitcode(status)
         _end_all(child.pid)
         said, complained = _text(out), _text(err)
-    own = [json.loads(line) for line in complained if line.startswith('{"kind":')]
-    words = [*_plain(said), *(line for line in complained if not line.startswith('{"kind":"summary"'))]
-    return Ran(
-        child.returncode, usage.ru_utime + usage.ru_stime, outcomes(said), tuple(words[-_LAST:]),
-        next((row for row in own if row["kind"] == "summary"), {}),
-    )  # fmt: skip
+    summary: dict[str, Any] = {}
+    words = list(said)
+    for line in complained:
+        if line.startswith(_SUMMARY):
+            summary = json.loads(line)
+        else:
+            words.append(line)
+    cpu = usage.ru_utime + usage.ru_stime
+    return Ran(child.returncode, cpu, outcomes(said), tuple(_plain(line) for line in words[-_LAST:]), summary)
 
 
 def outcomes(said: Sequence[str]) -> dict[str, str]:
@@ -92,16 +96,18 @@ def outcomes(said: Sequence[str]) -> dict[str, str]:
         event = json.loads(line)
         if "Test" not in event:
             continue
-        if event["Action"] == "run":
-            found.setdefault(event["Test"], UNFINISHED)
+        if event["Action"] in ("run", "cont"):
+            found[event["Test"]] = UNFINISHED
+        elif event["Action"] == "pause":
+            del found[event["Test"]]  # it waits for its turn, and did nothing if none comes
         elif event["Action"] in ENDS:
             found[event["Test"]] = event["Action"]
     return found
 
 
-def _plain(said: Sequence[str]) -> Iterator[str]:
-    """Lines without the marks for test2json."""
-    return (line.replace("\x16", "") for line in said)
+def _plain(line: str) -> str:
+    """A line without the marks for test2json."""
+    return line.replace("\x16", "")
 
 
 def _text(stream: Any) -> list[str]:
