@@ -16,19 +16,14 @@ from collections.abc import Callable, Sequence
 from mmap import mmap
 from typing import Any
 
-import unicorn
-from unicorn.unicorn_py3.unicorn import uclib
-
+from emu import engine
+from emu.engine import WRITES, read_batch
+from emu.errors import BadInput
 from emu.hostmap import HostMap, Range, address_of
 
 ENTRY = struct.Struct("<QQQII")  # an access: step, address, value, size, whether it is a write
 _ALL = (1 << 64) - 1
 HEADROOM = 1024 * ENTRY.size  # more than one instruction can touch
-
-# Through PyDLL a call keeps the interpreter lock, which halves the price of every Python callback. Without argument
-# types a call that is given ctypes' own objects takes less than half the time.
-_lib = ctypes.PyDLL(uclib._name)
-read_batch, _stop = _lib.uc_reg_read_batch, _lib.uc_emu_stop
 _STEP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p)
 _ACCESS = ctypes.CFUNCTYPE(
     None, ctypes.c_void_p, ctypes.c_int, ctypes.c_uint64, ctypes.c_int, ctypes.c_int64, ctypes.c_void_p
@@ -91,8 +86,8 @@ class State(ctypes.Structure):
         if ctypes.sizeof(self) != native.SIZE:
             raise RuntimeError("emu._recorder was built from another version: install stackcarry again")
         self.memory, self.word, self.inside = memory.address, word, 1
-        self.read_batch, self.read_one, self.stop = (
-            ctypes.cast(function, ctypes.c_void_p).value for function in (read_batch, _lib.uc_reg_read, _stop)
+        self.read_batch, self.read_one, self.stop = map(
+            engine.address, ("uc_reg_read_batch", "uc_reg_read", "uc_emu_stop")
         )
         callbacks = (ctypes.c_void_p(address) for address in (native.STEP, native.ACCESS, native.BLOCK))
         return *callbacks, ctypes.addressof(self)  # type: ignore[return-value]
@@ -155,7 +150,7 @@ class Callbacks:
         steps = self.steps
         if steps >= self.limit:
             if not self.full or self.rows_used + self.width > self.rows_room:
-                _stop(self._handle)
+                engine.stop(self._handle)
                 return
             ctypes.c_uint64.from_address(self.full).value = 1
         self.steps = steps + 1
@@ -207,7 +202,7 @@ class Callbacks:
         return int.from_bytes(self._memory.read(address, self._word), "little")
 
     def _on_access(self, _engine: int, kind: int, address: int, size: int, value: int, _data: int) -> None:
-        write = kind == unicorn.UC_MEM_WRITE
+        write = kind == WRITES
         if not self.inside or not (self.writes if write else self.reads):
             return
         used = self.accesses_used
@@ -221,31 +216,11 @@ class Callbacks:
             self.limit = 0  # never stopped here, where the access is under way: before the next instruction
 
 
-def hook_add(handle: Any, kind: int, callback: Any, data: int = 0, begin: int = 1, end: int = 0, *extra: Any) -> int:
-    """Have the engine call a function: everywhere if ``begin`` > ``end``. ``data`` is handed to it.
-
-    Returns the hook's own handle, for `hook_remove`.
-    """
-    hook = ctypes.c_size_t()
-    error = _lib.uc_hook_add(
-        handle, ctypes.byref(hook), ctypes.c_int(kind), callback, ctypes.c_void_p(data),
-        ctypes.c_uint64(begin), ctypes.c_uint64(end), *extra,
-    )  # fmt: skip
-    if error:
-        raise RuntimeError(f"the engine refused a hook (error {error})")
-    return hook.value
-
-
-def hook_remove(handle: Any, hook: int) -> None:
-    """Have the engine call a hook's function no more."""
-    _lib.uc_hook_del(handle, ctypes.c_size_t(hook))
-
-
 def access_callback(function: Callable[[int, int, bool], None]) -> Any:
     """A callback for memory hooks: ``function`` is given the address, the size and whether it is a write."""
 
     def called(_engine: int, kind: int, address: int, size: int, _value: int, _data: int) -> None:
-        function(address, size, kind == unicorn.UC_MEM_WRITE)
+        function(address, size, kind == WRITES)
 
     return _ACCESS(called)
 
@@ -253,17 +228,17 @@ def access_callback(function: Callable[[int, int, bool], None]) -> Any:
 def build() -> State | Callbacks:
     """A record of the build that ``STACKCARRY_RECORDER`` asks for: ``c`` or ``ctypes``; else native if that was built.
 
-    Raises ImportError if ``c`` is asked for and was not built, ValueError for another name.
+    Raises BadInput if ``c`` is asked for and was not built, and for another name.
     """
     wanted = os.environ.get("STACKCARRY_RECORDER", "")
     if wanted not in ("", "c", "ctypes"):
-        raise ValueError(f"STACKCARRY_RECORDER is c or ctypes, not {wanted!r}")
+        raise BadInput(f"STACKCARRY_RECORDER is c or ctypes, not {wanted!r}")
     if wanted != "ctypes":
         try:
             importlib.import_module("emu._recorder")
         except ImportError:
             if wanted:
-                raise
+                raise BadInput("STACKCARRY_RECORDER is c, but stackcarry was installed without a compiler") from None
         else:
             return State()
     return Callbacks()

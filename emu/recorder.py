@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from mmap import mmap
 from typing import Any, NamedTuple
 
-import unicorn
-
 from arch.model import Arch
-from emu.callbacks import ENTRY, HEADROOM, Layout, build, hook_add, read_batch
+from emu.callbacks import ENTRY, HEADROOM, Layout, build
+from emu.engine import HOOKS, Engine, read_batch
 from emu.hostmap import HostMap, zeros
 
 ROOM = 1 << 20  # bytes of a ring
@@ -82,12 +81,12 @@ class Recorder:
     """
 
     def __init__(
-        self, uc: unicorn.Uc, arch: Arch, ids: dict[str, int], memory: HostMap, hooked: bool = True
+        self, engine: Engine, arch: Arch, ids: dict[str, int], memory: HostMap, hooked: bool = True
     ) -> None:
-        self._uc, self._arch, self._ids, self._hooked, self._room = uc, arch, ids, hooked, ROOM
+        self._engine, self._arch, self._ids, self._hooked, self._room = engine, arch, ids, hooked, ROOM
         self._all = Layout(arch.registers, "", ids, None)
         self._state: Any = build()
-        self._callbacks = self._state.bind(uc._uch, memory, arch.word)
+        self._callbacks = self._state.bind(engine.handle, memory, arch.word)
         self._rings: tuple[mmap, mmap] | None = None
         self._installed = 0
         self._columns: tuple[str, ...] = arch.registers
@@ -250,23 +249,22 @@ class Recorder:
     def _install(self) -> None:
         """Install the hooks that are missing, and the rings with the first. Hooks stay: removing one saves little."""
         on_step, on_access, on_block, data = self._callbacks
-        first, engine, state = self._rings is None, self._uc._uch, self._state
+        first, engine, state = self._rings is None, self._engine, self._state
         if self._rings is None:
             state.accesses_most, state.accesses_room = self._room, self._room + max(HEADROOM, self._spare)
             state.rows_room = self._room + self._spare
             self._rings = zeros(state.rows_room), zeros(state.accesses_room)
             state.lend(*self._rings)
             for start, end in self._ranges if self._closely else [(1, 1)]:
-                hook_add(engine, unicorn.UC_HOOK_CODE, on_step, data, start, end - 1)
+                engine.hook(HOOKS["code"], on_step, data, start, end - 1)
             if self._closely:
-                hook_add(engine, unicorn.UC_HOOK_BLOCK, on_block, data)
-        wanted = unicorn.UC_HOOK_MEM_READ if state.reads else 0
-        wanted |= unicorn.UC_HOOK_MEM_WRITE if state.writes else 0
+                engine.hook(HOOKS["block"], on_block, data)
+        wanted = (HOOKS["read"] if state.reads else 0) | (HOOKS["write"] if state.writes else 0)
         if missing := wanted & ~self._installed:
-            hook_add(engine, missing, on_access, data)
+            engine.hook(missing, on_access, data)
             self._installed |= missing
             if not first:
-                self._uc.ctl_flush_tb()  # code that was translated before a hook was there does not call it
+                engine.flush_code()  # code that was translated before a hook was there does not call it
         self._ready = True
 
     def take_back(self, address: int) -> None:
@@ -331,5 +329,5 @@ class Recorder:
     def current(self) -> dict[str, int]:
         """All registers now."""
         everything = self._all
-        read_batch(self._uc._uch, everything.ids, everything.pointers, everything.count)
+        read_batch(self._engine.handle, everything.ids, everything.pointers, everything.count)
         return dict(zip(self._arch.registers, everything.row[:], strict=True))

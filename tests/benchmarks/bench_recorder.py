@@ -23,11 +23,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import loops
 import unicorn
+from unicorn import arm_const, x86_const
 from unicorn.unicorn_py3.unicorn import uclib
 
 import arch as arches
 from arch.model import Arch
-from emu.machine import _engine  # type: ignore[attr-defined]
 from emu.process import Process
 
 HERE = Path(__file__).parent
@@ -61,6 +61,14 @@ def ours(build: str, size: str, columns: str | None, arch: Arch, what: str) -> R
     begun = process_time()
     p.run(1 << 40)
     return recorder.steps / (process_time() - begun)
+
+
+def _engine(arch: Arch) -> tuple[Any, Any, str]:
+    """The engine as its Python binding has it: with the module of its registers, and how their names begin there."""
+    if arch.isa == "arm":
+        return unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_ARM), arm_const, "UC_ARM_REG_"
+    mode = unicorn.UC_MODE_64 if arch.bits == 64 else unicorn.UC_MODE_32
+    return unicorn.Uc(unicorn.UC_ARCH_X86, mode), x86_const, "UC_X86_REG_"
 
 
 def reg_read(arch: Arch, what: str) -> Rate:

@@ -189,6 +189,6 @@ def test_the_engines_are_not_loaded_for_other_tests(pytester: pytest.Pytester) -
         import sys
 
         def test_plain():
-            assert not {"unicorn", "keystone", "capstone", "numpy"} & set(sys.modules)
+            assert not {"emu.engine", "keystone", "capstone", "numpy"} & set(sys.modules)
     """)
     pytester.runpytest_subprocess("-p", "no:xdist").assert_outcomes(passed=1)
