@@ -144,6 +144,25 @@ NUMBERS: Mapping[str, tuple[int | None, int | None, int | None]] = {
     "ppoll_time64": (414, None, 414),
     "select": (142, 23, 142),
     "pselect6": (308, 270, 335),
+    "socketcall": (102, None, None),
+    "socket": (359, 41, 281),
+    "socketpair": (360, 53, 288),
+    "bind": (361, 49, 282),
+    "connect": (362, 42, 283),
+    "listen": (363, 50, 284),
+    "accept": (None, 43, 285),
+    "accept4": (364, 288, 366),
+    "getsockname": (367, 51, 286),
+    "getpeername": (368, 52, 287),
+    "getsockopt": (365, 55, 295),
+    "setsockopt": (366, 54, 294),
+    "send": (None, None, 289),
+    "recv": (None, None, 291),
+    "sendto": (369, 44, 290),
+    "recvfrom": (371, 45, 292),
+    "sendmsg": (370, 46, 296),
+    "recvmsg": (372, 47, 297),
+    "shutdown": (373, 48, 293),
     "getcwd": (183, 79, 183),
     "fchdir": (133, 81, 133),
     "umask": (60, 95, 60),
@@ -271,8 +290,28 @@ class Errno(IntEnum):
     ENOSYS = 38
     ENOTEMPTY = 39
     ELOOP = 40
+    ENOTSOCK = 88
+    EDESTADDRREQ = 89
+    EMSGSIZE = 90
+    EPROTOTYPE = 91
+    ENOPROTOOPT = 92
+    EPROTONOSUPPORT = 93
+    ESOCKTNOSUPPORT = 94
     EOPNOTSUPP = 95
+    EAFNOSUPPORT = 97
+    EADDRINUSE = 98
+    EADDRNOTAVAIL = 99
+    ENETUNREACH = 101
+    ECONNABORTED = 103
+    ECONNRESET = 104
+    ENOBUFS = 105
+    EISCONN = 106
+    ENOTCONN = 107
+    ETOOMANYREFS = 109
     ETIMEDOUT = 110
+    ECONNREFUSED = 111
+    EALREADY = 114
+    EINPROGRESS = 115
 
 
 MAX_ERRNO = 4095

@@ -10,6 +10,7 @@ from emu.kernel import attributes, descriptors, execution, identity, memory, pat
 from emu.kernel.errors import Refused
 from emu.kernel.memory import store_quietly
 from emu.kernel.programs import exited
+from emu.kernel.sockets import calls as socket_calls
 from emu.kernel.table import Thread
 from emu.kernel.waiting import PidFd
 
@@ -155,4 +156,5 @@ CALLS: Mapping[str, Callable[..., int | None]] = {
     **execution.CALLS,
     **sigcalls.CALLS,
     **timers.CALLS,
+    **socket_calls.CALLS,
 }

@@ -86,43 +86,53 @@ def _some(thread: Thread, descriptor: int, size: int, put: Callable[[bytes], Non
         put(data)
         return len(data)
 
-    return _wait(thread, f"bytes from descriptor {c_int(descriptor)}", stream, until)
+    return wait(thread, f"bytes from descriptor {c_int(descriptor)}", stream.waits, until)
 
 
 def _all(thread: Thread, descriptor: int, data: bytes) -> int | None:
-    """Write all of it; wait while there is no room and someone could read. Without waiting: what there is room for."""
     stream = of(thread, descriptor)
+    return put_all(thread, descriptor, data, stream.write, stream.waits)
+
+
+def put_all(
+    thread: Thread, descriptor: int, data: bytes, take: Callable[[bytes], int | None], waits: bool,
+    quietly: bool = False,
+) -> int | None:
+    """Write all of it by ``take``, which is as `Stream.write`; wait while there is no room and someone could read.
+
+    Without waiting: what there is room for. ``quietly``: no signal tells that nobody reads.
+    """
     left = memoryview(data)
 
     def until() -> int | None:
         nonlocal left
-        while left:
+        while True:
             try:
-                taken = stream.write(bytes(left))
+                taken = take(bytes(left))
             except Refused as refused:
-                if refused.errno == Errno.EPIPE:
+                if refused.errno == Errno.EPIPE and not quietly:
                     signals.broken_pipe(thread)
                 if len(left) < len(data):
-                    break
+                    return len(data) - len(left)
                 raise
             if taken is None:
-                return None if stream.waits or len(left) == len(data) else len(data) - len(left)
+                return None if waits or len(left) == len(data) else len(data) - len(left)
             left = left[taken:]
-        return len(data) - len(left)
+            if not left:
+                return len(data)
 
-    if not data:
-        return stream.write(data)
-    return _wait(thread, f"room in descriptor {c_int(descriptor)}", stream, until, lambda: len(data) - len(left))
+    return wait(thread, f"room in descriptor {c_int(descriptor)}", waits, until, lambda: len(data) - len(left))
 
 
-def _wait(
-    thread: Thread, waits_for: str, stream: Stream, until: Callable[[], int | None],
-    part: Callable[[], int] | None = None,
+def wait(
+    thread: Thread, waits_for: str, waits: bool, until: Callable[[], int | None],
+    part: Callable[[], int] | None = None, errno: Errno = Errno.EAGAIN,
 ) -> int | None:
+    """Ask ``until``; if it has no answer yet block the thread, or refuse with ``errno`` if the call does not wait."""
     result = until()
     if result is None:
-        if not stream.waits:
-            raise Refused(Errno.EAGAIN)
+        if not waits:
+            raise Refused(errno)
         thread.block(waits_for, until, part=part)
     return result
 
@@ -137,7 +147,7 @@ def write(thread: Thread, descriptor: int, address: int, size: int) -> int | Non
     return _all(thread, descriptor, memory.load(thread, address, min(size, RW_MAX)))
 
 
-def _vector(thread: Thread, address: int, count: int) -> list[tuple[int, int]]:
+def pieces_of(thread: Thread, address: int, count: int) -> list[tuple[int, int]]:
     """The pieces of memory that readv and writev name: (address, size)."""
     if c_int(count) < 0 or c_int(count) > IOV_MAX:
         raise Refused(Errno.EINVAL)
@@ -149,7 +159,7 @@ def _vector(thread: Thread, address: int, count: int) -> list[tuple[int, int]]:
 
 
 def readv(thread: Thread, descriptor: int, vector: int, count: int) -> int | None:
-    pieces = _vector(thread, vector, count)
+    pieces = pieces_of(thread, vector, count)
     for address, size in pieces:
         memory.check(thread, address, min(size, 1))
 
@@ -163,7 +173,7 @@ def readv(thread: Thread, descriptor: int, vector: int, count: int) -> int | Non
 
 def writev(thread: Thread, descriptor: int, vector: int, count: int) -> int | None:
     of(thread, descriptor)
-    data = b"".join(memory.load(thread, address, size) for address, size in _vector(thread, vector, count))
+    data = b"".join(memory.load(thread, address, size) for address, size in pieces_of(thread, vector, count))
     return _all(thread, descriptor, data)
 
 

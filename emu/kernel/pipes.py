@@ -44,11 +44,13 @@ class Writer(Stream):
         self._reader = reader
 
     def write(self, data: bytes) -> int | None:
+        if not data:
+            return 0
         if not self._reader.users:
             raise Refused(Errno.EPIPE)
         room = CAPACITY - len(self._reader.held)
         if not room or room < len(data) <= PIPE_BUF:
-            return None if data else 0
+            return None
         taken = data[:room]
         self._reader.held += taken
         self._reader.changes += 1
