@@ -58,10 +58,10 @@ def furnish(kernel: Kernel) -> Tree:
     return tree
 
 
-def place(task: Task, path: str, data: bytes) -> None:
+def place(task: Task, path: str, data: bytes) -> Regular:
     """Put the program that a process runs where its own path leads from its folder, as /proc/self/exe will say.
 
-    It may be there already, in a folder that was given to the guests.
+    Returns its file, which may be there already, in a folder that was given to the guests.
     """
     tree = task.kernel.tree
     folder = tree.path(task.folder or tree.root)
@@ -71,7 +71,9 @@ def place(task: Task, path: str, data: bytes) -> None:
     except Refused:
         there = None
     if not isinstance(there, Regular):
-        tree.install(task.executable, Regular(tree, 0o755, data))
+        there = Regular(tree, 0o755, data)
+        tree.install(task.executable, there)
+    return there
 
 
 def _proc(tree: Tree) -> None:
