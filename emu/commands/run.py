@@ -18,20 +18,16 @@ _SIGNALS = 128
 _DAY = 24 * 3600 * 10**9  # nanoseconds
 
 
-def _settings(texts: tuple[str, ...]) -> dict[str, str]:
-    found = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name or "\0" in text:
-            raise click.BadParameter(f"{text!r} is not of the form NAME=VALUE", param_hint="--env")
-        found[name] = value
-    return found
-
-
 @click.command(context_settings={"allow_interspersed_args": False})
 @click.argument("program", type=click.Path())
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")
-@click.option("--env", "environment", multiple=True, metavar="NAME=VALUE", help="Add to the guest's environment.")
+@click.option("--env", "environment", multiple=True, metavar="NAME[=VALUE]",
+              help="Add to the guest's environment; a name alone has its value here.")
+@click.option("--dir", "folders", multiple=True, metavar="HOST[:GUEST]",
+              help="Show the guest a folder, at the same path or at GUEST; what it writes there is kept in memory.")
+@click.option("--module", is_flag=True, help="Show the Go module around this folder, as a `go test` or `go run` needs.")
+@click.option("--out", "outs", multiple=True, metavar="GUEST[:HOST]",
+              help="Save what the guest wrote at a path, here or at HOST, when it has ended.")
 @click.option("--ncpu", default=2, show_default=True, type=click.IntRange(1, 64), help="CPUs the guest is told of.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Another seed, another schedule.")
 @click.option("--slice", "turn", default=20_000, show_default=True, type=click.IntRange(10), help="Blocks in a turn.")
@@ -51,7 +47,8 @@ def _settings(texts: tuple[str, ...]) -> dict[str, str]:
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON lines, on standard error.")
 @colour_option
 def run(
-    program: str, arguments: tuple[str, ...], environment: tuple[str, ...], ncpu: int, seed: int, turn: int, steps: int,
+    program: str, arguments: tuple[str, ...], environment: tuple[str, ...], folders: tuple[str, ...], module: bool,
+    outs: tuple[str, ...], ncpu: int, seed: int, turn: int, steps: int,
     days: float, memory: int, no_check: bool, keep_going: bool, error_exitcode: int, summary: bool, storm: bool,
     file: str | None, only: tuple[str, ...], as_json: bool, colour: bool | None,
 ) -> None:
@@ -61,20 +58,32 @@ def run(
     outputs are this command's; the exit code is the program's own, 121 if a contract broke, 124 when the budget is
     spent, 125 if it cannot be run, 128+n if signal n ended it.
 
+    The guest sees no file of this host but its program and what --dir and --module give it to read; none is written
+    but what --out names, and with --module the profiles that a test binary's flags name.
+
     \b
     stackcarry run ./program arg
+    stackcarry run --dir testdata --out /tmp/result:result ./program testdata/input
     stackcarry run --summary --seed 7 ./program
     stackcarry run --trace run.trace --trace-only runtime.mcall ./program
     """
     from asm.elf import ElfError
+    from emu.commands.folders import environment as settings_of
+    from emu.commands.folders import files
+    from emu.kernel.errors import Refused
+    from emu.live.files import save
     from emu.live.loop import Limits
     from emu.live.run import LiveRun, Settings, open_program
     from emu.views import live as view
 
+    if storm and outs:
+        raise click.UsageError("--storm makes many runs, which save nothing: it does not go with --out")
     if (only and file is None) or (storm and file is not None):
         raise click.UsageError("--trace-only belongs to --trace, and --storm makes many runs, which leave no trace")
+    seen = files(folders, outs, module, arguments)
     settings = Settings(
-        environment=_settings(environment), ncpu=ncpu, checked=not no_check, keep_going=keep_going,
+        environment=settings_of(environment, seen.start if module else None), ncpu=ncpu, checked=not no_check,
+        keep_going=keep_going, files=seen,
         limits=Limits(blocks=steps, slice=turn, seed=seed, time=int(days * _DAY)), memory=memory << 20, host=True,
     )
     out = view.Report(as_json, colour)
@@ -87,14 +96,19 @@ def run(
                 well = out.storm(campaign.storm(binary, arguments, settings), executor)
             sys.exit(HOLDS if well else error_exitcode)
         live = LiveRun(binary, arguments, settings)
-    except ElfError as error:
+    except (ElfError, OSError) as error:
         out.refused(str(error))
+        sys.exit(CANNOT)
+    except Refused as error:
+        out.refused(f"{program}: its arguments, environment or folders: {error}")
         sys.exit(CANNOT)
     if not no_check and live.watching is None:
         out.unchecked(live.unchecked)
     live.told = lambda broken: out.broken(live, broken)
-    given = (("--seed", seed), ("--ncpu", ncpu), ("--slice", turn), *(("--trace-only", symbol) for symbol in only))
-    words = ["run", *(str(word) for pair in given for word in pair), program, *arguments]
+    given = [("--dir", f"{host}:{path}") for host, path in seen.folders]
+    given += [("--seed", str(seed)), ("--ncpu", str(ncpu)), ("--slice", str(turn))]
+    given += [("--trace-only", symbol) for symbol in only]
+    words = ["run", *(word for pair in given for word in pair), program, *arguments]
     trace = _tracing(live, file, only, words)
     try:
         ending = live.run()
@@ -106,7 +120,10 @@ def run(
         out.ending(live, ending)
     if summary:
         out.summary(live, ending)
-    sys.exit(_code(live.found, ending, error_exitcode))
+    unsaved = list(save(live.kernel.main.task, seen))
+    for problem in unsaved:
+        out.refused(problem)
+    sys.exit(CANNOT if unsaved else _code(live.found, ending, error_exitcode))
 
 
 def _tracing(live: LiveRun, file: str | None, only: tuple[str, ...], words: list[str]) -> Tracing | None:

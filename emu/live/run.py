@@ -18,6 +18,7 @@ from emu.kernel.files import Empty, Host
 from emu.kernel.kernel import Kernel
 from emu.kernel.table import Image, Thread
 from emu.live import boot
+from emu.live.files import Files, give
 from emu.live.loop import Ending, Limits, Loop
 from emu.live.process import MOST_MEMORY, LiveProcess
 from emu.live.rare import Rare
@@ -35,7 +36,7 @@ class Settings:
     """What a user may choose. ``environment`` is added to the default one; ``keep_going``: past broken checks.
 
     ``host``: the guest's input and outputs are this process's; otherwise its input is empty and its outputs are kept.
-    ``memory``: bytes.
+    ``memory``: bytes. ``files``: what is seen of the host's, beside the program.
     """
 
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -45,6 +46,7 @@ class Settings:
     keep_going: bool = False
     memory: int = MOST_MEMORY
     host: bool = False
+    files: Files = field(default_factory=Files)
 
 
 class LiveRun:
@@ -63,7 +65,7 @@ class LiveRun:
         self.kernel.random, self.kernel.cpus = Random(settings.limits.seed or 0), settings.ncpu
         path, environment = str(binary.path), {**boot.ENVIRONMENT, **settings.environment}
         boot.start(self.process, binary.entry, path, (path, *arguments), environment, self.kernel.random)
-        self._open(path, arguments, settings.host)
+        self._open(path, arguments, settings)
         self.loop = Loop(self.kernel, settings.limits, broken=self._broken)
         self.found: list[Broken] = []
         self.told: Callable[[Broken], None] = lambda _broken: None
@@ -78,12 +80,13 @@ class LiveRun:
             self.loop.at_trap, self.loop.stopped = self.rare.at_trap, self.rare.stopped
         self._answer_ticks()
 
-    def _open(self, path: str, arguments: Sequence[str], host: bool) -> None:
+    def _open(self, path: str, arguments: Sequence[str], settings: Settings) -> None:
         """The first process's descriptors and name."""
         task = self.kernel.main.task
         task.image = Image(path, (path, *arguments))
+        give(task, settings.files)
         rootfs.place(task, path, self.binary.path.read_bytes())
-        if not host:
+        if not settings.host:
             return
         own = ((sys.stdin, 0), (sys.stdout, 1), (sys.stderr, 1))
         for number in range(len(own)):
