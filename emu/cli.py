@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from emu.commands import diff, export, run, trace
+from emu.commands import diff, export, goexec, run, trace
 from emu.commands.common import (
     ARCH,
     BAD_INPUT,
@@ -215,6 +215,7 @@ def case_run(
 
 
 cli.add_command(run.run)
+cli.add_command(goexec.go_exec)
 cli.add_command(trace.trace)
 cli.add_command(trace.view)
 cli.add_command(export.export)

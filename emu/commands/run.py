@@ -63,7 +63,7 @@ def run(
 
     \b
     stackcarry run ./program arg
-    stackcarry run --dir testdata --out /tmp/result:result ./program testdata/input
+    stackcarry run --dir . --out result ./program
     stackcarry run --summary --seed 7 ./program
     stackcarry run --trace run.trace --trace-only runtime.mcall ./program
     """

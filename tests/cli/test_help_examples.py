@@ -25,7 +25,7 @@ FILES = {
     "switch.s": "switch:\n    str sp, [r0]\n    ldr sp, [r1]\n    mov pc, lr\n",
     "trampoline.s": "save:\n    mov qword ptr [r14 + g.sched.sp], rsp\n    ret\n",
 }
-WRITES = re.compile(r"-o (\S+)|--trace (\S+)|--to html")
+WRITES = re.compile(r"-o (\S+)|--trace (\S+)|--to html|--install")
 
 
 def commands(group: click.Group, words: tuple[str, ...] = ("stackcarry",)) -> Iterator[tuple[tuple[str, ...], str]]:
