@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import tempfile
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,23 +30,25 @@ def read(where: Path, key: str) -> object | None:
         if not path.is_file() or path.stat().st_size > MOST_BYTES:
             return None
         found = json.loads(path.read_bytes())
-        return found["value"] if found["sha256"] == _digest(found["value"]) else None
+        return found["value"] if found["crc32"] == _sum(found["value"]) else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
 def write(where: Path, key: str, value: object) -> None:
     """Keep ``value`` (JSON) under ``key``, in one step, so that a reader sees all of it or nothing."""
+    import tempfile  # takes a while, and is not needed where all is known
+
     with suppress(OSError):
         where.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f".{key}.", dir=where)
         try:
             with os.fdopen(handle, "w", encoding="ascii") as file:
-                json.dump({"sha256": _digest(value), "value": value}, file)
+                json.dump({"crc32": _sum(value), "value": value}, file)
             os.replace(temporary, where / f"{key}.json")
         except OSError:
             os.unlink(temporary)
 
 
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+def _sum(value: object) -> int:
+    return zlib.crc32(json.dumps(value).encode())

@@ -39,7 +39,7 @@ def test_kept_and_used(tmp_path: Path) -> None:
     assert first[1] == CODE
 
 
-@pytest.mark.parametrize("damage", ["{", '{"sha256": "", "value": []}', "[]", '{"value": 1}'])
+@pytest.mark.parametrize("damage", ["{", '{"crc32": "", "value": []}', "[]", '{"value": 1}'])
 def test_damage_is_forgotten(tmp_path: Path, damage: str) -> None:
     first = run(tmp_path)
     (kept,) = tmp_path.glob("encodings-386-*.json")
