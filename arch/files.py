@@ -63,6 +63,31 @@ F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL = 0, 1, 2, 3, 4
 F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ = 1030, 1031, 1032
 FD_CLOEXEC = 1
 
+
+class LockCommand(NamedTuple):
+    """A command of fcntl on locks: of the open file or of the process; whether it only tells; whether it waits."""
+
+    of_file: bool
+    tells: bool
+    waits: bool
+
+
+_LOCK_COMMANDS = (LockCommand(False, True, False), LockCommand(False, False, False), LockCommand(False, False, True))
+_OF_FILE = {36 + n: LockCommand(True, tells, waits) for n, (_, tells, waits) in enumerate(_LOCK_COMMANDS)}
+# Commands that take a struct flock with 64-bit offsets: F_GETLK, F_SETLK, F_SETLKW, then F_OFD_GETLK and so on.
+LOCK_COMMANDS: Mapping[str, Mapping[int, LockCommand]] = {
+    arch: dict(enumerate(_LOCK_COMMANDS, first)) | _OF_FILE
+    for arch, first in {"386": 12, "amd64": 5, "arm": 12}.items()
+}
+F_RDLCK, F_WRLCK, F_UNLCK = 0, 1, 2
+LOCK_SH, LOCK_EX, LOCK_NB, LOCK_UN = 1, 2, 4, 8  # flock
+FALLOC_FL_KEEP_SIZE = 1
+MFD_CLOEXEC, MFD_ALLOW_SEALING = 1, 2
+TMPFS_MAGIC = 0x01021994  # the kind of file system that statfs tells of
+
+# requests of ioctl that are not a device's
+FIONREAD, FIONBIO, FIONCLEX, FIOCLEX = 0x541B, 0x5421, 0x5450, 0x5451
+
 # events of poll and of epoll
 POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP, POLLNVAL = 0x1, 0x2, 0x4, 0x8, 0x10, 0x20
 POLLRDNORM, POLLWRNORM, POLLRDHUP = 0x40, 0x100, 0x2000

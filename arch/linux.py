@@ -14,8 +14,8 @@ from arch.model import Arch
 _COLUMNS = {"386": 0, "amd64": 1, "arm": 2}
 
 # name -> number on (386, amd64, arm). On 386 and arm the calls with ids are those with 32-bit ids (setuid32 and so on),
-# and those with sizes and offsets are the 64-bit ones (fstat64, fstatat64, truncate64; select is _newselect and
-# getrlimit is ugetrlimit there), unless both have a row.
+# and those with sizes and offsets are the 64-bit ones (fstat64, fstatat64, truncate64, sendfile64; select is
+# _newselect and getrlimit is ugetrlimit there), unless both have a row.
 NUMBERS: Mapping[str, tuple[int | None, int | None, int | None]] = {
     "read": (3, 0, 3),
     "write": (4, 1, 4),
@@ -163,6 +163,34 @@ NUMBERS: Mapping[str, tuple[int | None, int | None, int | None]] = {
     "sendmsg": (370, 46, 296),
     "recvmsg": (372, 47, 297),
     "shutdown": (373, 48, 293),
+    "flock": (143, 73, 143),
+    "mknodat": (297, 259, 324),
+    "memfd_create": (356, 319, 385),
+    "sendfile": (239, 40, 239),
+    "tee": (315, 276, 342),
+    "fallocate": (324, 285, 352),
+    "statfs": (None, 137, None),
+    "fstatfs": (None, 138, None),
+    "statfs64": (268, None, 266),
+    "fstatfs64": (269, None, 267),
+    "utimes": (271, 235, 269),
+    "futimesat": (299, 261, 326),
+    "getxattr": (229, 191, 229),
+    "lgetxattr": (230, 192, 230),
+    "fgetxattr": (231, 193, 231),
+    "setxattr": (226, 188, 226),
+    "lsetxattr": (227, 189, 227),
+    "fsetxattr": (228, 190, 228),
+    "listxattr": (232, 194, 232),
+    "llistxattr": (233, 195, 233),
+    "flistxattr": (234, 196, 234),
+    "removexattr": (235, 197, 235),
+    "times": (43, 100, 43),
+    "getpriority": (96, 140, 96),
+    "setpriority": (97, 141, 97),
+    "sched_setaffinity": (241, 203, 241),
+    "getresuid": (209, 118, 209),
+    "getresgid": (211, 120, 211),
     "getcwd": (183, 79, 183),
     "fchdir": (133, 81, 133),
     "umask": (60, 95, 60),
@@ -274,6 +302,7 @@ class Errno(IntEnum):
     EBUSY = 16
     EEXIST = 17
     EXDEV = 18
+    ENODEV = 19
     ENOTDIR = 20
     EISDIR = 21
     EINVAL = 22
@@ -287,6 +316,7 @@ class Errno(IntEnum):
     EPIPE = 32
     ERANGE = 34
     ENAMETOOLONG = 36
+    ENOLCK = 37
     ENOSYS = 38
     ENOTEMPTY = 39
     ELOOP = 40

@@ -104,6 +104,23 @@ RUSAGE = _per_word(
     + " ".join(f"unused{n}:i{{w}}" for n in range(13))
 )
 
+# flock64 on 386 and arm.
+FLOCK: Mapping[str, Layout] = {
+    "386": layout("type:i16 whence:i16 start:i64 len:i64 pid:i32"),
+    "amd64": layout("type:i16 whence:i16 _:4 start:i64 len:i64 pid:i32 _:4"),
+    "arm": layout("type:i16 whence:i16 _:4 start:i64 len:i64 pid:i32 _:4"),
+}
+
+_STATFS = (
+    "type:u{w} bsize:u{w} blocks:u64 bfree:u64 bavail:u64 files:u64 ffree:u64 fsid:u64 namelen:u{w} frsize:u{w} "
+    "flags:u{w} _:{spare}"
+)
+# statfs64 on 386 and arm.
+STATFS: Mapping[str, Layout] = {
+    arch: layout(_STATFS.format(w=bits, spare=bits // 2)) for arch, bits in _LONGS.items()
+}
+TMS = _per_word("utime:i{w} stime:i{w} cutime:i{w} cstime:i{w}")
+
 # siginfo_t as waitid and SIGCHLD fill it.
 SIGINFO_CHILD: Mapping[str, Layout] = {
     arch: layout(f"signo:i32 errno:i32 code:i32 {pad} pid:i32 uid:u32 status:i32", 128)

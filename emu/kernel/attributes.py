@@ -18,7 +18,7 @@ from arch.files import (
     UTIME_OMIT,
 )
 from arch.linux import Errno
-from arch.structs import STAT, STATX, TIMESPEC, TIMESPEC64, Layout
+from arch.structs import STAT, STATX, TIMESPEC, TIMESPEC64, TIMEVAL, Layout
 from emu.kernel import memory
 from emu.kernel.clock import SECOND
 from emu.kernel.descriptors import of, wide
@@ -31,6 +31,7 @@ from emu.kernel.table import Thread
 
 _DEVICE = 0x17  # of the one file system that there is
 _BLOCK, _SECTOR = 4096, 512
+_MICROSECONDS = 1_000_000
 _FLAGS = AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT
 
 
@@ -150,6 +151,30 @@ def _utimens(thread: Thread, descriptor: int, path: int, times: int, flags: int,
     return 0
 
 
+def _utimes(thread: Thread, descriptor: int, path: int, times: int) -> int:
+    """As utimensat, in microseconds and without its special values."""
+    node = at(thread, descriptor, path).there
+    now = thread.kernel.tree.now()
+    accessed = modified = now
+    if times:
+        layout = TIMEVAL[thread.kernel.arch.name]
+        data = memory.load(thread, times, 2 * layout.size)
+        rows = layout.unpack(data[: layout.size]), layout.unpack(data[layout.size :])
+        if any(not 0 <= row["usec"] < _MICROSECONDS for row in rows):
+            raise Refused(Errno.EINVAL)
+        accessed, modified = (row["sec"] * SECOND + row["usec"] * 1000 for row in rows)
+    node.accessed, node.modified, node.changed = accessed, modified, now
+    return 0
+
+
+def utimes(thread: Thread, path: int, times: int) -> int:
+    return _utimes(thread, AT_FDCWD, path, times)
+
+
+def futimesat(thread: Thread, descriptor: int, path: int, times: int) -> int:
+    return _utimes(thread, descriptor, path, times)
+
+
 def _time(row: Mapping[str, int], now: int, old: int) -> int:
     if row["nsec"] in (UTIME_NOW, UTIME_OMIT):
         return now if row["nsec"] == UTIME_NOW else old
@@ -169,5 +194,6 @@ def utimensat_time64(thread: Thread, descriptor: int, path: int, times: int, fla
 CALLS: Mapping[str, Callable[..., int | None]] = {
     "fstat": fstat, "newfstatat": newfstatat, "statx": statx, "fchmod": fchmod, "fchmodat": fchmodat,
     "fchmodat2": fchmodat2, "fchown": fchown, "fchownat": fchownat, "truncate": truncate, "ftruncate": ftruncate,
-    "utimensat": utimensat, "utimensat_time64": utimensat_time64,
+    "utimensat": utimensat, "utimensat_time64": utimensat_time64, "utimes": utimes,
+    "futimesat": futimesat,
 }

@@ -6,7 +6,23 @@ from collections.abc import Callable, Mapping
 
 from arch import linux
 from arch.linux import SIGCHLD, Clone, Errno
-from emu.kernel import attributes, descriptors, execution, identity, memory, paths, polling, sigcalls, timers, waiting
+from emu.kernel import (
+    attributes,
+    descriptors,
+    execution,
+    fifo,
+    identity,
+    locks,
+    memory,
+    paths,
+    polling,
+    scheduling,
+    sigcalls,
+    storage,
+    timers,
+    transfer,
+    waiting,
+)
 from emu.kernel.errors import Refused
 from emu.kernel.memory import store_quietly
 from emu.kernel.programs import exited
@@ -156,5 +172,10 @@ CALLS: Mapping[str, Callable[..., int | None]] = {
     **execution.CALLS,
     **sigcalls.CALLS,
     **timers.CALLS,
+    **fifo.CALLS,
+    **locks.CALLS,
+    **transfer.CALLS,
+    **storage.CALLS,
+    **scheduling.CALLS,
     **socket_calls.CALLS,
 }

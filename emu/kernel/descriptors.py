@@ -14,17 +14,21 @@ from arch.files import (
     F_SETFL,
     F_SETPIPE_SZ,
     FD_CLOEXEC,
+    FIOCLEX,
+    FIONBIO,
+    FIONCLEX,
+    FIONREAD,
     IOV_MAX,
+    LOCK_COMMANDS,
     O_CLOEXEC,
     O_NONBLOCK,
     RW_MAX,
-    SEEK_CUR,
     SETTABLE,
     WIDE_ARGUMENT,
 )
 from arch.linux import Errno
 from arch.structs import IOVEC
-from emu.kernel import memory, signals
+from emu.kernel import locks, memory, signals
 from emu.kernel.errors import Refused
 from emu.kernel.files import Stream
 from emu.kernel.memory import c_int
@@ -209,33 +213,6 @@ def llseek(thread: Thread, descriptor: int, high: int, low: int, result: int, wh
     return 0
 
 
-def copy_file_range(thread: Thread, source: int, from_: int, target: int, to: int, size: int, flags: int) -> int:
-    """Between two files; each end at its position, or at the offset that is pointed at."""
-    first, second = of(thread, source), of(thread, target)
-    if any(isinstance(end, OpenDirectory) for end in (first, second)):
-        raise Refused(Errno.EISDIR)
-    if flags or not (isinstance(first, OpenFile) and isinstance(second, OpenFile)):
-        raise Refused(Errno.EINVAL)
-    offsets = [int.from_bytes(memory.load(thread, at, 8), "little") if at else None for at in (from_, to)]
-    size = min(size, CAPACITY * 16)
-    if first.node is second.node:
-        ends = zip((first, second), offsets, strict=True)
-        start, other = (end.seek(0, SEEK_CUR) if offset is None else offset for end, offset in ends)
-        if abs(start - other) < size:
-            raise Refused(Errno.EINVAL)
-    data = first.read(size) if offsets[0] is None else first.read_at(size, offsets[0])
-    done = second.write(data) if offsets[1] is None else second.write_at(data, offsets[1])
-    for at, offset in zip((from_, to), offsets, strict=True):
-        if offset is not None:
-            memory.store(thread, at, (offset + done).to_bytes(8, "little"))
-    return done
-
-
-def splice(_thread: Thread) -> int:
-    """Not between these kinds of files, as Linux answers for many: programs then copy by themselves."""
-    return -Errno.EINVAL
-
-
 def fsync(thread: Thread, descriptor: int) -> int:
     if not isinstance(of(thread, descriptor), OpenFile | OpenDirectory):
         raise Refused(Errno.EINVAL)
@@ -250,7 +227,9 @@ def sync(_thread: Thread) -> int:
 
 
 def close(thread: Thread, descriptor: int) -> int:
-    thread.task.files.close(c_int(descriptor))
+    files, node = thread.task.files, of(thread, descriptor).node
+    files.close(c_int(descriptor))
+    locks.closed(files, node)
     return 0
 
 
@@ -273,7 +252,7 @@ def dup3(thread: Thread, old: int, new: int, flags: int) -> int:
     return thread.task.files.duplicate(c_int(old), c_int(new), bool(flags & O_CLOEXEC))
 
 
-def fcntl(thread: Thread, descriptor: int, command: int, argument: int) -> int:
+def fcntl(thread: Thread, descriptor: int, command: int, argument: int) -> int | None:
     files, number, command = thread.task.files, c_int(descriptor), c_int(command)
     slot = files.slot(number)
     if command in (F_DUPFD, F_DUPFD_CLOEXEC):
@@ -292,19 +271,31 @@ def fcntl(thread: Thread, descriptor: int, command: int, argument: int) -> int:
         return 0
     if command in (F_GETPIPE_SZ, F_SETPIPE_SZ) and isinstance(slot.stream, Reader | Writer):
         return CAPACITY
+    lock = LOCK_COMMANDS[thread.kernel.arch.name].get(command)
+    if lock is not None:
+        return locks.fcntl(thread, slot.stream, lock, argument)
     thread.kernel.refuse(f"fcntl {command}")
     raise Refused(Errno.EINVAL)
 
 
-def ioctl(thread: Thread, descriptor: int) -> int:
-    """There is no terminal and no device."""
-    of(thread, descriptor)
-    return -Errno.ENOTTY
+def ioctl(thread: Thread, descriptor: int, request: int, argument: int) -> int:
+    """There is no terminal and no device: what is left are the flags of a descriptor and of an open file."""
+    files, stream = thread.task.files, of(thread, descriptor)
+    if request in (FIOCLEX, FIONCLEX):
+        files.mark(c_int(descriptor), request == FIOCLEX)
+    elif request == FIONBIO:
+        on = any(memory.load(thread, argument, 4))
+        stream.status = stream.status & ~O_NONBLOCK | (O_NONBLOCK if on else 0)
+    elif request == FIONREAD and stream.unread is not None:
+        memory.store(thread, argument, stream.unread.to_bytes(4, "little"))
+    else:
+        raise Refused(Errno.ENOTTY)
+    return 0
 
 
 CALLS: Mapping[str, Callable[..., int | None]] = {
     "pipe2": pipe2, "pipe": pipe, "read": read, "write": write, "readv": readv, "writev": writev,
-    "pread64": pread64, "pwrite64": pwrite64, "lseek": lseek, "_llseek": llseek, "copy_file_range": copy_file_range,
-    "splice": splice, "fsync": fsync, "fdatasync": fsync, "sync": sync, "close": close, "dup": dup, "dup2": dup2,
-    "dup3": dup3, "fcntl": fcntl, "fcntl64": fcntl, "ioctl": ioctl,
+    "pread64": pread64, "pwrite64": pwrite64, "lseek": lseek, "_llseek": llseek, "fsync": fsync, "fdatasync": fsync,
+    "sync": sync, "close": close, "dup": dup, "dup2": dup2, "dup3": dup3, "fcntl": fcntl, "fcntl64": fcntl,
+    "ioctl": ioctl,
 }

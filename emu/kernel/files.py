@@ -59,6 +59,16 @@ class Stream:
     changes = 0
     pollable = True
 
+    @property
+    def opened(self) -> bool:
+        """Whether open may return: nobody has to come first."""
+        return True
+
+    @property
+    def unread(self) -> int | None:
+        """How many bytes could be read at once; None where that is not told."""
+        return None
+
     def __init__(self, status: int = O_RDWR, node: Node | None = None) -> None:
         self.status = status
         self.node = node or Node(S_IFIFO | 0o600)

@@ -243,11 +243,27 @@ def prctl(_thread: Thread, option: int, value: int) -> int:
     raise Refused(Errno.EINVAL)
 
 
+def getresuid(thread: Thread, *addresses: int) -> int:
+    return _store_three(thread, addresses, thread.task.owner)
+
+
+def getresgid(thread: Thread, *addresses: int) -> int:
+    return _store_three(thread, addresses, thread.task.owner_group)
+
+
+def _store_three(thread: Thread, addresses: tuple[int, ...], id_: int) -> int:
+    """The real, the effective and the saved id."""
+    for address in addresses[:3]:
+        memory.store(thread, address, id_.to_bytes(4, "little"))
+    return 0
+
+
 CALLS: Mapping[str, Callable[..., int | None]] = {
     "getpid": getpid, "gettid": gettid, "getppid": getppid, "getuid": getuid, "geteuid": getuid, "getgid": getgid,
     "getegid": getgid, "setuid": setuid, "setgid": setgid, "setreuid": setreuid, "setregid": setregid,
     "setresuid": setreuid, "setresgid": setregid, "getgroups": getgroups, "setgroups": setgroups, "setpgid": setpgid,
     "getpgid": getpgid, "getpgrp": getpgrp, "getsid": getsid, "setsid": setsid, "prlimit64": prlimit64,
     "getrlimit": getrlimit, "setrlimit": setrlimit, "sched_getaffinity": sched_getaffinity, "uname": uname,
-    "sysinfo": sysinfo, "getrusage": getrusage, "getrandom": getrandom, "prctl": prctl,
+    "sysinfo": sysinfo, "getrusage": getrusage, "getrandom": getrandom, "prctl": prctl, "getresuid": getresuid,
+    "getresgid": getresgid,
 }

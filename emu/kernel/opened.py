@@ -39,6 +39,10 @@ class OpenFile(Opened):
         self._position = 0
         node.opens += 1
 
+    @property
+    def unread(self) -> int:
+        return max(0, self._file.size - self._position)
+
     def read(self, size: int) -> bytes:
         data = self.read_at(size, self._position)
         self._position += len(data)

@@ -33,7 +33,7 @@ from arch.structs import DIRENT, DIRENT_ALIGNMENT
 from emu.kernel import memory
 from emu.kernel.descriptors import of
 from emu.kernel.errors import Refused
-from emu.kernel.files import Node
+from emu.kernel.files import Node, Stream
 from emu.kernel.memory import c_int
 from emu.kernel.nodes import Directory, Link, Listing, Member, Regular
 from emu.kernel.opened import OpenDirectory
@@ -82,7 +82,7 @@ def node_at(thread: Thread, descriptor: int, address: int, flags: int) -> Node:
 # opening
 
 
-def openat(thread: Thread, descriptor: int, path: int, flags: int, mode: int) -> int:
+def openat(thread: Thread, descriptor: int, path: int, flags: int, mode: int) -> int | None:
     task, own = thread.task, OPEN[thread.kernel.arch.name]
     flags = c_int(flags)
     if flags & O_TMPFILE:
@@ -99,9 +99,25 @@ def openat(thread: Thread, descriptor: int, path: int, flags: int, mode: int) ->
     stream = node.open(task, status)
     if flags & O_TRUNC and isinstance(node, Regular) and flags & ACCESS_MODE != O_RDONLY and not flags & O_PATH:
         node.resize(0)
+    if not stream.opened:
+        _wait_for_the_other(thread, stream, bool(flags & O_CLOEXEC))
+        return None
     opened = task.files.open(stream, bool(flags & O_CLOEXEC))
     assert opened == number
     return opened
+
+
+def _wait_for_the_other(thread: Thread, stream: Stream, closing: bool) -> None:
+    """Open one side of a pipe with a path: it waits for who opens the other."""
+
+    def undo() -> None:
+        if not stream.users:
+            stream.released()
+
+    thread.block(
+        "the other side of a pipe", lambda: thread.task.files.open(stream, closing) if stream.opened else None,
+        undo=undo,
+    )
 
 
 def _opened(thread: Thread, place: Place, flags: int, mode: int) -> Member:
@@ -118,7 +134,7 @@ def _opened(thread: Thread, place: Place, flags: int, mode: int) -> Member:
     return tree.new(place, Regular(tree, permissions(mode, task.umask)), task)
 
 
-def open_(thread: Thread, path: int, flags: int, mode: int) -> int:
+def open_(thread: Thread, path: int, flags: int, mode: int) -> int | None:
     return openat(thread, AT_FDCWD, path, flags, mode)
 
 

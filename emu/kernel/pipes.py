@@ -28,6 +28,10 @@ class Reader(Stream):
         self.writer.changes += bool(data)
         return data
 
+    @property
+    def unread(self) -> int:
+        return len(self.held)
+
     def ready(self) -> int:
         return (READABLE if self.held else 0) | (0 if self.writer.users else POLLHUP)
 

@@ -129,6 +129,10 @@ class Socket(Stream):
         self.shut_write |= how != SHUT_RD
         self.changes += 1
 
+    @property
+    def unread(self) -> int | None:
+        return None if self.listens else self.inbox.first
+
     def read(self, size: int) -> bytes | None:
         received = self.receive(size)
         if received is None:
