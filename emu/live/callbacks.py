@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from emu.errors import BadInput
 from emu.live import native
 
 if TYPE_CHECKING:
@@ -20,17 +21,17 @@ def callbacks(cpu: Cpu) -> tuple[dict[str, Any], Callable[[Callable[[], int]], i
     """By name, something that the engine can call; and what runs the engine by a function, giving its answer.
 
     The environment's STACKCARRY_LIVE is ``c`` or ``python``; without it they are native if that was built. Raises
-    ImportError if ``c`` is asked for and was not built, ValueError for another name.
+    BadInput if ``c`` is asked for and was not built, and for another name.
     """
     wanted = os.environ.get("STACKCARRY_LIVE", "")
     if wanted not in ("", "c", "python"):
-        raise ValueError(f"STACKCARRY_LIVE is c or python, not {wanted!r}")
+        raise BadInput(f"STACKCARRY_LIVE is c or python, not {wanted!r}")
     if wanted != "python":
         try:
             native_code: Any = importlib.import_module("emu._live")
         except ImportError:
             if wanted:
-                raise
+                raise BadInput("STACKCARRY_LIVE is c, but stackcarry was installed without a compiler") from None
         else:
             if native_code.size != ctypes.sizeof(native.Live):
                 raise RuntimeError("emu._live was built from another version: install stackcarry again")

@@ -116,3 +116,20 @@ def test_a_cache_entry_that_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "zero.json").symlink_to("/dev/zero")
     assert cache.read(tmp_path, "pipe") is None
     assert cache.read(tmp_path, "zero") is None
+
+
+@pytest.mark.parametrize(
+    ("variable", "words", "code"),
+    [
+        ("STACKCARRY_LIVE", ("run",), 125), ("STACKCARRY_RECORDER", ("run",), 125),
+        ("STACKCARRY_RECORDER", ("trace", "main.main", "--elf"), 2), ("STACKCARRY_RECORDER", ("check", "--elf"), 2),
+    ],
+)  # fmt: skip
+def test_a_build_that_does_not_exist(
+    run: Run, go_binary: Path, monkeypatch: pytest.MonkeyPatch, variable: str, words: tuple[str, ...], code: int
+) -> None:
+    monkeypatch.setenv(variable, "bogus")
+    ran = run(*words, str(go_binary))
+    assert (ran.code, ran.out) == (code, "")
+    assert ran.err.startswith(f"stackcarry: {variable} is c or ")
+    assert ran.err.endswith(", not 'bogus'\n")

@@ -6,7 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_ctrl_c_during_a_run(go_binary: Path) -> None:
@@ -33,3 +38,25 @@ def test_ctrl_c_during_a_run(go_binary: Path) -> None:
     _, errors = child.communicate(timeout=30)
     assert child.returncode == 130
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("module", ["click", "emu.commands.run", "emu.live.run", "emu.engine"])
+def test_ctrl_c_while_modules_are_loaded(module: str) -> None:
+    script = (
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from emu.start import main\n"
+        "sys.argv = ['stackcarry', 'run', 'nowhere']\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", "")
+
+
+def test_the_console_script_begins_there() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["scripts"]["stackcarry"] == "emu.start:main"

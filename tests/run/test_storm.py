@@ -97,8 +97,9 @@ def test_the_command(tmp_path: Path) -> None:
     ran = command("run", "--storm", "--json", str(path))
     assert (ran.code, ran.out) == (0, b"")
     *beats, last = ran.err.splitlines()
-    assert [beat.split()[3:] for beat in beats] == [["runs"]] * 4
     row = json.loads(last)
+    assert len(beats) >= 4
+    assert all(beat.endswith(f" of {row['runs']} runs") for beat in beats)
     assert (row["kind"], row["different"]) == ("storm", 0)
     assert row["runs"] > 50
     assert row["unreached"] > 0

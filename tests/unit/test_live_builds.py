@@ -12,6 +12,7 @@ import toolchain
 
 import arch as arches
 from asm.readback import disassemble
+from emu.errors import BadInput
 from emu.live import callbacks
 from emu.live.cpu import Cpu
 from emu.live.loop import Limits
@@ -49,7 +50,7 @@ def seen(run: LiveRun) -> dict[str, Any]:
     output = {number: bytes(data) for number, data in run.kernel.output.items()}
     assert run.watching is not None
     return {
-        "output": output, "found": run.found, "last": run.crossed(64), "summary": run.summary(),
+        "output": output, "found": run.found, "last": run.current.crossed(64), "summary": run.summary(),
         "preempted": live.preempted, "answered": live.answered,
         "depths": sorted(tuple(getattr(d, name) for name, _ in d._fields_) for d in live.depths[: live.room] if d.key),
     }
@@ -94,7 +95,7 @@ def test_both_builds_stop_at_the_same_broken_crossing(
             run.process.machine.write(address, code)
             run.process.machine.forget_translations()
             run.run()
-            found[build].append((run.found, run.crossed(64), run.blocks, bytes(run.kernel.output[1])))
+            found[build].append((run.found, run.current.crossed(64), run.blocks, bytes(run.kernel.output[1])))
     assert found["c"] == found["python"]
     caught = [broken[0] for broken, *_ in found["c"] if broken]
     assert caught, found["c"]
@@ -161,11 +162,11 @@ def test_pages_are_as_they_are_allowed(arch: str, build: str, monkeypatch: pytes
 
 def test_the_build_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STACKCARRY_LIVE", "rust")
-    with pytest.raises(ValueError, match="c or python, not 'rust'"):
+    with pytest.raises(BadInput, match="c or python, not 'rust'"):
         machine("arm")
     monkeypatch.setitem(sys.modules, "emu._live", None)
     monkeypatch.setenv("STACKCARRY_LIVE", "c")
-    with pytest.raises(ImportError):
+    with pytest.raises(BadInput, match="installed without a compiler"):
         machine("arm")
     monkeypatch.delenv("STACKCARRY_LIVE")
     assert set(machine("arm").calls) == set(callbacks.NAMES)

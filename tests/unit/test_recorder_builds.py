@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import emu.callbacks
 import emu.recorder
 from emu.callbacks import Callbacks, State
+from emu.errors import BadInput
 from emu.process import Process
 from emu.target import CODE, DATA
 
@@ -351,5 +352,5 @@ def test_which_build_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("STACKCARRY_RECORDER", name)
         assert type(emu.callbacks.build()) is kind
     monkeypatch.setenv("STACKCARRY_RECORDER", "fast")
-    with pytest.raises(ValueError, match="c or ctypes"):
+    with pytest.raises(BadInput, match="c or ctypes"):
         emu.callbacks.build()
