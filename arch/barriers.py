@@ -5,8 +5,6 @@ The routines are those of 2017, when barriers had just gone. Source: 87f97c73d37
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from arch import tables
 from arch.golang import ERAS, Era
 
@@ -18,10 +16,9 @@ ROUTINES = ("stackBarrier", "tryStackLock", "freeStackLock")
 _2017 = ERAS["2017"]
 
 # It keeps the name of the era whose sources it is assembled from, and so their habits.
-ERA: Era = replace(
-    _2017,
+ERA: Era = _2017._replace(
     commit="87f97c73d37d",
-    guards=replace(_2017.guards, guard=640, nosplit=512),
+    guards=_2017.guards._replace(guard=640, nosplit=512),
     layouts=tables.layouts(tables.E2015),
     routines={name: (*routines, *ROUTINES) for name, routines in _2017.routines.items()},
 )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from arch import tables
@@ -15,8 +14,7 @@ from arch.layout import Layout
 from arch.model import Arch
 
 
-@dataclass(frozen=True)
-class Guards:
+class Guards(NamedTuple):
     """Stack constants of an era on Linux, in bytes; ``special``: name -> signed value of a guard word.
 
     ``guard``: the guard lies this far above the bottom of a stack. ``small``: how far below the guard a
@@ -60,8 +58,7 @@ class Check(NamedTuple):
         return "medium" if frame <= self.medium else "huge"
 
 
-@dataclass(frozen=True)
-class Era:
+class Era(NamedTuple):
     """A generation of the runtime.
 
     ``stacks``: ``segmented`` (linked segments), ``hybrid`` (copies or links) or ``contiguous`` (copies).

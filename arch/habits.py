@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+_NOTHING: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True)
-class Growth:
+class Growth(NamedTuple):
     """How one era's morestack and lessstack behave. f: the function whose stack check failed.
 
     ``hands``: arch -> what -> the register in which f's check hands it over: ``frame`` and ``arg`` (sizes), ``m``,
@@ -39,11 +40,10 @@ class Growth:
     probe: frozenset[str]
     jumps: frozenset[str]
     if_newstack_returns: Mapping[str, str]
-    if_oldstack_returns: Mapping[str, str] = field(default_factory=dict)
+    if_oldstack_returns: Mapping[str, str] = _NOTHING
 
 
-@dataclass(frozen=True)
-class OnSystem:
+class OnSystem(NamedTuple):
     """How one era's systemstack behaves.
 
     ``frame``: arches on which it has a frame of one word of its own. ``sched_pc``: arch -> offset into
@@ -63,8 +63,7 @@ class OnSystem:
     ends: bool
 
 
-@dataclass(frozen=True)
-class Habits:
+class Habits(NamedTuple):
     """How one era's routines behave where another's do not.
 
     ``clears``: gogo empties the gobuf it resumes from (all but PC and g), and gosave and mcall the link word.
@@ -176,7 +175,7 @@ def habits(era: str, go: str = "") -> Habits:
         return found
     growth, minor = found.growth, int(release[1])
     if minor < 23:
-        growth = replace(growth, saves_first=frozenset({"amd64"}) if minor == 22 else frozenset())
+        growth = growth._replace(saves_first=frozenset({"amd64"}) if minor == 22 else frozenset())
     if minor < 25:
-        return replace(found, frame_cleared=False, growth=replace(growth, frame="g0"))
-    return replace(found, growth=growth)
+        return found._replace(frame_cleared=False, growth=growth._replace(frame="g0"))
+    return found._replace(growth=growth)

@@ -7,13 +7,13 @@ assemblers emit at the commits that the era records name.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from arch.golang import Era
 from arch.habits import habits
 from arch.model import Arch
 
+_NOTHING: Mapping[str, int] = {}
 _STKTOP = 88  # bytes that 2014's check reserves for a Stktop, whatever its real size
 
 
@@ -32,15 +32,14 @@ class Style(NamedTuple):
     scratch: Mapping[str, tuple[str, ...]]
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """What one function passes: the entry it calls and register -> value.
 
     ``extra``: what the era's source macro takes as its last parameter, a hint or a variant's sizes; None if nothing.
     """
 
     entry: str
-    passed: Mapping[str, int] = field(default_factory=dict)
+    passed: Mapping[str, int] = _NOTHING
     extra: int | None = None
 
 

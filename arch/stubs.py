@@ -6,13 +6,12 @@ Sources: syscall/asm_linux_*.s at the commits that the era records name, and the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from arch.model import Arch
 
 
-@dataclass(frozen=True)
-class Stub:
+class Stub(NamedTuple):
     """One stub on one architecture.
 
     ``inputs``: words it takes, the system call's number first; its results follow: r1, r2 if it has one, err if it
@@ -67,4 +66,4 @@ VDSO_CODE = {"386": bytes.fromhex("cd80 c3")}
 def stub(era: str, arch: Arch, name: str) -> Stub:
     """The stub ``name`` of an era; KeyError if there is none. rawVforkSyscall's inputs are those of the modern era."""
     found = _STUBS[arch.name][name]
-    return replace(found, called=True) if (era, arch.name) in _CALLED else found
+    return found._replace(called=True) if (era, arch.name) in _CALLED else found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from functools import cache
 from importlib import resources
 
@@ -37,7 +36,7 @@ def with_stub(era_name: str, arch_name: str, text: str) -> Target:
     names = tuple(name for name in era.routines[arch.name] if name != STUB)
     stub = source.parse(text, f"asm/vfork/{arch_name}.s", arch)
     whole = [*_without(source.load(era_name, arch_name), STUB), *stub]
-    return of_statements(replace(era, routines={**era.routines, arch.name: (*names, STUB)}), arch, whole)
+    return of_statements(era._replace(routines={**era.routines, arch.name: (*names, STUB)}), arch, whole)
 
 
 @cache

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from mmap import mmap
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from arch.model import Arch
 from emu import engine
@@ -30,8 +29,7 @@ _USER_MODE, _MODE_BITS = 0x10, 0x1F  # arm: CPSR mode field
 StopKind = Literal["exit", "syscall", "trap", "fault", "budget", "check"]
 
 
-@dataclass(frozen=True)
-class Stop:
+class Stop(NamedTuple):
     """Why the machine stopped.
 
     ``exit``: PC reached one of the exit addresses, not executed. ``syscall``: a system-call instruction
@@ -297,7 +295,7 @@ class Machine:
     def _why(self, error: int) -> Stop:
         pc = self._pc()
         if self._pending is not None:
-            return replace(self._pending, pc=pc)
+            return self._pending._replace(pc=pc)
         if error:
             return Stop("fault", pc)
         return Stop("exit" if pc in self.exits else "budget", pc)

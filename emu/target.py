@@ -121,7 +121,7 @@ def of_binary(path: str) -> Target:
         modern = golang.era(binary.go)
     except KeyError:
         raise goelf.ElfError(f"{path}: built by {binary.go}; Go 1.21 to 1.27 are known") from None
-    era = replace(modern, layouts={arch.name: binary.layout})
+    era = modern._replace(layouts={arch.name: binary.layout})
     found = {name: _address(binary.program, name) for name in RUNTIME_GATES}
     named = {name: address for name, address in found.items() if address is not None}
     program = replace(binary.program, gates={**named, **gates(OUTSIDE_GATES)})

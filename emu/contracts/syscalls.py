@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from arch import linux, stubs
 from arch.stubs import Stub
@@ -25,7 +24,7 @@ def vfork(e: Entry) -> Effect:
     memory, the word at the return PC included, must not matter.
     """
     name = "rawVforkSyscall"
-    return _effect(e, name, replace(stubs.stub(e.era.name, e.arch, name), inputs=e.vfork_inputs))
+    return _effect(e, name, stubs.stub(e.era.name, e.arch, name)._replace(inputs=e.vfork_inputs))
 
 
 def _effect(e: Entry, name: str, stub: Stub) -> Effect:

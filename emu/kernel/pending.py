@@ -43,8 +43,7 @@ class Action(NamedTuple):
     mask: int = 0
 
 
-@dataclass(frozen=True)
-class AltStack:
+class AltStack(NamedTuple):
     """A thread's alternate stack for handlers; there is none while ``size`` is 0."""
 
     address: int = 0
@@ -54,6 +53,9 @@ class AltStack:
     def holds(self, sp: int) -> bool:
         """Whether an SP lies on it, as the kernel asks: its lowest address is not on it, its end is."""
         return Stack.AUTODISARM not in self.flags and self.address < sp <= self.address + self.size
+
+
+_NO_STACK = AltStack()
 
 
 class Pending:
@@ -101,7 +103,7 @@ class ThreadSignals:
     """
 
     pending: Pending = field(default_factory=Pending)
-    stack: AltStack = AltStack()
+    stack: AltStack = _NO_STACK
     frames: dict[int, Any] = field(default_factory=dict)
     kept_mask: int | None = None
     cause: tuple[int, int, int] = (0, 0, 0)
@@ -109,7 +111,7 @@ class ThreadSignals:
     def child(self, keeps_stack: bool) -> ThreadSignals:
         """Those of a thread that it has cloned: nothing is pending there."""
         return ThreadSignals(
-            stack=self.stack if keeps_stack else AltStack(), frames=dict(self.frames), cause=self.cause
+            stack=self.stack if keeps_stack else _NO_STACK, frames=dict(self.frames), cause=self.cause
         )
 
 

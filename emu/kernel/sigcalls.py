@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from arch.linux import Errno
 from arch.signals import (
@@ -135,7 +134,7 @@ def _set_stack(thread: Thread, wanted: AltStack, in_use: bool) -> None:
     elif wanted.size < SMALLEST_STACK:
         raise Refused(Errno.ENOMEM)
     else:
-        thread.signals.stack = replace(wanted, flags=wanted.flags & Stack.AUTODISARM)
+        thread.signals.stack = wanted._replace(flags=wanted.flags & Stack.AUTODISARM)
 
 
 def rt_sigreturn(thread: Thread) -> None:

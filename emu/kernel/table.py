@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from emu.kernel.files import Files
 from emu.kernel.pending import TaskSignals, ThreadSignals
@@ -18,8 +18,7 @@ State = Literal["runnable", "blocked", "ended"]
 INIT = 1  # the parent of a process whose parent is not known, or has ended
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(NamedTuple):
     """What a process became by execve."""
 
     path: str
@@ -27,7 +26,7 @@ class Image:
     environment: tuple[str, ...] = ()
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Task:
     """What has a pid. ``process`` is its memory, which a vfork child shares with its parent.
 
@@ -70,7 +69,7 @@ class Task:
         return self.parent.pid if self.parent is not None else INIT
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Thread:
     """One thread. ``cpu``: its CPU's state while it is not on the CPU (to be asked of the machine while it is).
 

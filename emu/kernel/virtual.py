@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from arch.files import MOST_LINKS, NAME_MAX, PATH_MAX, PERMISSIONS
 from arch.linux import Errno
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
 ROOM = 64 << 20  # bytes that guests may fill
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a path leads: ``node``, None if there is nothing yet, under ``name`` in ``parent``.
 
     ``name`` is ``.``, ``..`` or empty (the root) where the path does not end in a name. ``slash``: it must be a folder.

@@ -24,7 +24,7 @@ def ends(arch: Arch, program: Program, symbol: Symbol) -> Mapping[str, list[int]
     of = [arch.name, symbol.address, code.hex()]  # kept too, so that the key's sum need not tell all codes apart
     key, folder = f"{_KEPT}-{zlib.crc32(repr(of).encode()):08x}", store.folder()
     known = store.read(folder, key) if folder else None
-    if isinstance(known, dict) and known["of"] == of:
+    if isinstance(known, dict) and known.get("of") == of:
         return cast(Mapping[str, list[int]], known["ends"])
     found = _look(arch, code, symbol.address)
     if folder:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from emu.hostmap import zeros
 from emu.machine import PAGE, Machine
@@ -20,8 +20,7 @@ class NoMemory(Exception):
     """There is no room for a mapping, or the guest may have no more."""
 
 
-@dataclass(frozen=True)
-class Area:
+class Area(NamedTuple):
     """Whole pages from ``start`` up to ``end`` with one protection; ``backed`` by memory or reserved only."""
 
     start: int
@@ -95,7 +94,7 @@ class Space:
         for area in self._split(start, end):
             index = self._areas.index(area)
             self._change(area, protection)
-            self._areas[index] = replace(area, protection=protection, backed=area.backed or bool(protection))
+            self._areas[index] = area._replace(protection=protection, backed=area.backed or bool(protection))
         return True
 
     def forget(self, start: int, size: int) -> bool:
@@ -139,14 +138,14 @@ class Space:
             area = self.area(border)
             if area is not None and area.start < border:
                 index = self._areas.index(area)
-                self._areas[index : index + 1] = [replace(area, end=border), replace(area, start=border)]
+                self._areas[index : index + 1] = [area._replace(end=border), area._replace(start=border)]
         return self._within(start, end)
 
     def _insert(self, area: Area) -> None:
         index = bisect_right(self._areas, area.start, key=lambda other: other.start)
         before = self._areas[index - 1] if index else None
         if before and not area.backed and (before.end, before.backed, before.name) == (area.start, False, area.name):
-            self._areas[index - 1] = replace(before, end=area.end)
+            self._areas[index - 1] = before._replace(end=area.end)
         else:
             self._areas.insert(index, area)
 
