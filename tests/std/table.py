@@ -38,9 +38,9 @@ class Row:
         return self.runs[OURS]
 
     def ratio(self) -> float | None:
-        """Our CPU time by QEMU's, if the tests ran to their end under both."""
+        """Our CPU time by QEMU's, if it is the same work: all passes there, and ours ran to its end."""
         qemu = self.runs.get(QEMU)
-        if qemu is None or qemu.died or self.ours.died:
+        if qemu is None or not qemu.whole or self.ours.died:
             return None
         return self.ours.cpu / qemu.cpu
 
@@ -113,4 +113,6 @@ def _markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _seconds(ran: Ran | None) -> str:
     if ran is None:
         return "-"
-    return "died" if ran.died else f"{ran.cpu:.2f}"
+    if ran.died:
+        return "died"
+    return f"{ran.cpu:.2f}" if ran.whole else f"{ran.cpu:.2f} ({ran.count('fail')} fail)"
