@@ -91,7 +91,8 @@ def test_a_program_in_a_given_folder(goarch: str, guest: str, given: Path, monke
     ways = escapes(given)
     done = command("run", "--dir", f".:{guest}" if guest else ".", str(program), *ways)
     assert done.err == ""
-    shown = f"in {guest or given}\n{WALK}hello world world hello\nchanged world and more world and more\n{CHANGED}{LEFT}"
+    texts = "hello world world hello\n", "changed world and more world and more\n"
+    shown = f"in {guest or given}\n{WALK}{texts[0]}{texts[1]}{CHANGED}{LEFT}"
     assert (done.code, done.out.decode()) == (0, shown)
     assert fingerprint(given.parent) == before
 
@@ -116,8 +117,8 @@ def test_what_is_asked_for_is_saved(
         program, words = toolchain.build("newest", goarch, FOLDER / "folders"), []
     else:
         program, words = toolchain.build("newest", goarch, FOLDER / "envargs"), ["x"]
-    done = command("run", "--dir", given_at, "--out", out, "--out", "a:never", "--out", "/etc/hosts:never", str(program),
-                   *words)
+    never = ("--out", "a:never", "--out", "/etc/hosts:never")
+    done = command("run", "--dir", given_at, "--out", out, *never, str(program), *words)
     target = given.parent / saved
     if words:
         assert not target.exists(), "this one writes nothing"

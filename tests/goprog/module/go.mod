@@ -1,0 +1,3 @@
+module goprog/module
+
+go 1.21
