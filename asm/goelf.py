@@ -6,7 +6,6 @@ DWARF (`asm.dwarf`) or `arch.releases` for layout and constants.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import stat
 from collections.abc import Mapping
@@ -182,6 +181,8 @@ def _facts(image: Image, release: str | None, folder: Path | None, quick: bool) 
 
 def _described(image: Image, folder: Path | None) -> dwarf.Facts:
     """What the DWARF says, from the cache if it is there."""
+    import hashlib  # OpenSSL takes a while to load, and most programs need none of this
+
     key = f"{_CACHED}-{hashlib.sha256(image.data).hexdigest()}"
     known = store.read(folder, key) if folder else None
     if isinstance(known, dict):  # its checksum holds, so it has the shape that was written

@@ -228,6 +228,7 @@ def main() -> None:
     import signal
 
     gc.set_threshold(200_000, 20, 50)  # a check makes many small records and little garbage
+    gc.enable()
     from emu.errors import BadInput
     from emu.interrupt import INTERRUPT
 

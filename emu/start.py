@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 
@@ -9,6 +10,7 @@ import signal
 def main() -> None:
     """The command ``stackcarry``. Until it knows what to do about an interrupt, one ends it at once."""
     signal.signal(signal.SIGINT, _interrupted)
+    gc.disable()  # until the command says how often: imports leave no garbage
     from emu import cli
 
     cli.script()

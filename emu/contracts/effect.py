@@ -7,7 +7,6 @@ must be written, everything that may be, and nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from arch.golang import Era
@@ -76,8 +75,10 @@ class Effect(NamedTuple):
     hole: str = ""
 
 
-@dataclass(frozen=True)
-class Entry:
+_NOTHING: Mapping[str, int] = {}
+
+
+class Entry(NamedTuple):
     """The state in which a routine is entered: registers, and memory through ``word``.
 
     ``answers``: what the kernel will answer to the traps on the way (signed). ``vfork_inputs``: words that this
@@ -94,7 +95,7 @@ class Entry:
     tls_base: int
     answers: tuple[int, ...] = ()
     vfork_inputs: int = 0
-    facts: Mapping[str, int] = field(default_factory=dict)
+    facts: Mapping[str, int] = _NOTHING
 
     def role(self, role: str) -> int:
         """The register in ``role``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from arch.files import (
@@ -31,8 +31,7 @@ _MOST = 4096  # locks on one file
 _END = 1 << 63  # of every range that has none
 
 
-@dataclass(frozen=True)
-class Lock:
+class Lock(NamedTuple):
     """A lock on the bytes from ``start`` to ``end``. ``owner``: a process's descriptors, or an open file.
 
     ``whole``: it is one of flock, which takes no notice of the others.

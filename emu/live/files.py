@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from emu.kernel import hostdir
 from emu.kernel.errors import Refused
@@ -13,8 +13,7 @@ from emu.kernel.nodes import Directory, Member, Regular
 from emu.kernel.table import Task
 
 
-@dataclass(frozen=True)
-class Files:
+class Files(NamedTuple):
     """``folders``: (a folder of the host's, its path in the guests' tree). ``start``: the first process's folder.
 
     ``outs``: (a path in the guests' tree, the host's file or folder that what guests wrote there is saved as).

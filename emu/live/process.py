@@ -61,5 +61,7 @@ def _load(process: LiveProcess, segments: Iterable[Segment]) -> int:
         protection = READ | (WRITE if segment.writable else 0) | (EXECUTE if segment.executable else 0)
         process.space.map(start, size, protection, "program")
         process.machine.write(segment.address, segment.data)
+        if segment.executable and not segment.writable:
+            process.machine.expect_code(start, start + size)
         end = max(end, start + size)
     return end

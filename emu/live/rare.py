@@ -6,7 +6,7 @@ Each is stopped at its entry and where it leaves: asyncPreempt, copystack, rawVf
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from arch import golang
 from arch.habits import habits
@@ -208,4 +208,4 @@ class Rare:
         self._judge(thread, "rawVforkSyscall", effect, 1)
 
     def _vfork(self, entered: Entered, answer: int) -> Effect:
-        return syscalls.vfork(replace(entered.entry, answers=(answer,)))
+        return syscalls.vfork(entered.entry._replace(answers=(answer,)))

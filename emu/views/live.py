@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +17,8 @@ from emu.live.watching import Broken, Crossed
 from emu.views.colour import wanted
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from emu.live.storm import Storm
 
 _DAY = 24 * 3600 * 10**9  # nanoseconds

@@ -37,8 +37,7 @@ class Message:
         return len(self.data) + COST
 
 
-@dataclass(frozen=True)
-class Received:
+class Received(NamedTuple):
     """What was taken: ``whole`` is how many bytes the message had, the lost ones of a record included."""
 
     data: bytes = b""

@@ -5,7 +5,7 @@ Sources: sendmsg(2), recvmsg(2), cmsg(3), unix(7).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from arch.linux import Errno
 from arch.sockets import (
@@ -31,8 +31,7 @@ from emu.kernel.table import Thread
 _MOST_CONTROL = 20480  # bytes
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(NamedTuple):
     """A msghdr: where the name and the control messages are, and how many bytes there are of them; the pieces."""
 
     address: int
