@@ -46,7 +46,7 @@ def files(folders: tuple[str, ...], outs: tuple[str, ...], module: bool, argumen
         given.append((around, around))
         saved += _test_outs(flags, here)
         coverage = posixpath.join(here, flags.get(_COVERAGE, ""))
-        if coverage != here and os.path.isdir(coverage):
+        if flags.get(_COVERAGE) and os.path.isdir(coverage):
             given.append((coverage, coverage))
     for number, (host, path) in enumerate(given):
         _check(host, path, [other for _, other in given[:number]])
