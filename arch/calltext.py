@@ -47,6 +47,9 @@ _BITS: Mapping[str, Mapping[int, str]] = {
           files.O_APPEND: "APPEND", files.O_NONBLOCK: "NONBLOCK", files.O_CLOEXEC: "CLOEXEC"},
     "P": {1: "READ", 2: "WRITE", 4: "EXEC"},
 }  # fmt: skip
+_GIVE_ADDRESSES = frozenset({"brk", "mmap", "mmap2", "mremap", "shmat"})
+_ERRORS = {int(error): error.name for error in linux.Errno}
+_LAST_ERROR = 4095  # results from its negative up to -1 are errors
 _NOTHING = {"P": "NONE", "O": "0", "M": "0", "C": "0"}
 
 
@@ -58,6 +61,13 @@ def text(name: str, arguments: Sequence[int], string: Callable[[int], str | None
     kinds = KINDS.get(name, "x" * len(arguments))
     shown = (_shown(kind, word, string) for kind, word in zip(kinds, arguments, strict=False))
     return f"{name}({', '.join(shown)})"
+
+
+def answer(name: str, result: int, mask: int) -> str:
+    """What a call gave: a number, ``-ENOENT`` for an error, an address in hex. ``mask``: all bits of a word."""
+    if -_LAST_ERROR <= result < 0:
+        return f"-{_ERRORS[-result]}" if -result in _ERRORS else str(result)
+    return hex(result & mask) if name in _GIVE_ADDRESSES else str(result)
 
 
 def _shown(kind: str, word: int, string: Callable[[int], str | None]) -> str:

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
 
 def _html(recording: Recording, first: int, end: int | None) -> Iterable[str]:
-    from emu.views.page import page
+    from emu.views.page import MOST, fitting, page
 
+    if end is None and (end := fitting(recording, first)) < recording.steps:
+        click.echo(f"stackcarry: a page holds {MOST} steps: these are {first} up to {end} of {recording.steps}; "
+                   "--first and --end choose others", err=True)
     yield page(recording, first, end)
 
 

@@ -33,7 +33,8 @@ Bytes = bytes | bytearray | memoryview
 
 # What an event of each kind says, and of which type; what is in brackets may be missing or null.
 FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
-    "thread": {"name": str},  # a thread begins; [g_word]: address of its own word for g
+    # a thread begins, or one is known better now; [g_word]: address of its own word for g; [ended: true]: it has ended
+    "thread": {"name": str},
     "gate": {"name": str},  # a function that Python stands for was reached
     # a system call; [arguments, result (signed), text: the call with its arguments decoded]
     "syscall": {"name": str, "number": int},

@@ -135,7 +135,7 @@ class _Events:
                 name = f"switch {self._g(event.data['from'])}→{self._g(event.data['to'])}"
             elif event.kind == "guard":
                 name = f"guard={event.data['state']} of {self._g(event.data['g'])}"
-            elif not (name := ", ".join(told([event]))):
+            elif not (name := ", ".join(told([event], self._recording.header.arch.mask))):
                 continue
             yield self._instant(event.kind, name, event.step, event.thread)
 

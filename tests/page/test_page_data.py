@@ -102,6 +102,23 @@ def test_the_command_writes_beside_the_trace(
     assert "choose another name" in capsys.readouterr().err
 
 
+def test_a_run_that_is_too_long_is_exported_up_to_what_fits(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = tmp_path / "mcall.trace"
+    assert run(monkeypatch, "trace", "mcall", "--arch", "arm", "-o", str(trace)) == 0
+    monkeypatch.setattr(pages, "MOST", 10)
+    assert run(monkeypatch, "export", str(trace), "--to", "html", "--first", "3", "-o", "-") == 0
+    whole = capsys.readouterr()
+    assert whole.err == (
+        "stackcarry: a page holds 10 steps: these are 3 up to 13 of 28; --first and --end choose others\n"
+    )
+    assert run(monkeypatch, "export", str(trace), "--to", "html", "--first", "3", "--end", "13", "-o", "-") == 0
+    assert capsys.readouterr() == (whole.out, "")
+    assert run(monkeypatch, "export", str(trace), "--to", "html", "--end", "13", "-o", "-") == 2
+    assert "at most 10 steps, these are 13" in capsys.readouterr().err
+
+
 def test_a_damaged_trace_is_exported_up_to_the_damage(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

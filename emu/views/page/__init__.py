@@ -24,7 +24,8 @@ _PLOTS = ("bokeh.min.js", "bokeh-api.min.js")
 
 
 def page(recording: Recording, first: int = 0, end: int | None = None) -> str:
-    """The page of the steps ``first`` up to ``end``. Raises BadInput for too many or none, and without Bokeh."""
+    """The page of the steps ``first`` up to ``end``. Raises BadInput for too many (see `fitting`) or none, and without
+    Bokeh."""
     end = recording.steps if end is None else min(end, recording.steps)
     lacking = [role for role in ("sp", "pc") if recording.header.column(role) is None]
     if lacking:
@@ -41,6 +42,17 @@ def page(recording: Recording, first: int = 0, end: int | None = None) -> str:
     }
     pieces = enumerate(_own("page.html").split("@@"))
     return "".join(parts[piece] if number % 2 else piece for number, piece in pieces)
+
+
+def fitting(recording: Recording, first: int = 0) -> int:
+    """The end of the longest part from ``first`` on that a page can hold."""
+    room = MOST
+    for low, high in recording.pieces(first, recording.steps):
+        inside = recording.numbers(low, high)
+        if len(inside) > room:
+            return int(inside[room])
+        room -= len(inside)
+    return recording.steps
 
 
 def _title(recording: Recording) -> str:

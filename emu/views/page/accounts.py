@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -33,12 +35,21 @@ class Accounts:
         """What goes with the arrays: bounds and names."""
         return {
             "stacks": [
-                {"name": s.name, "label": s.label, "g": number(s.g), "lo": s.lo, "hi": s.hi, "guard": number(s.guard)}
-                for s in self.stacks
+                {"name": s.name, "title": title, "label": s.label, "g": number(s.g), "lo": s.lo, "hi": s.hi,
+                 "guard": number(s.guard)}
+                for s, title in zip(self.stacks, self._titles(), strict=True)
             ],
             "gs": [[number(address), label] for address, label in self.gs],
             "states": list(self.states),
         }
+
+    def _titles(self) -> Iterator[str]:
+        """A name for each stack that no other has: one that was moved is the same by name, and another by place."""
+        seen: Counter[str] = Counter()
+        for stack in self.stacks:
+            seen[stack.name] += 1
+            again = seen[stack.name]
+            yield stack.name if again == 1 else f"{stack.name.removesuffix(' stack')} #{again}"
 
     def add(self, account: Account, word: int) -> Arrays:
         """The arrays of some rows."""

@@ -106,7 +106,7 @@ function eventText(kind, data, gs) {
     syscall: () => (data.text ?? data.name) + (data.result === undefined ? "" : ` = ${data.result}`),
     signal: () => `signal ${data.name}`,
     stack: () => `${data.name} ${data.gone ? "is gone" : `is at ${hex(data.lo)}…${hex(data.hi)}`}`,
-    thread: () => `thread ${data.name} begins`,
+    thread: () => `thread ${data.name} ${data.ended ? "ends" : "begins"}`,
     struct: () => `${data.label} begins at ${hex(data.address)}`,
     check: () => `! ${data.name}: expected ${data.expected}, found ${data.found}`,
     stop: () => `stop: ${data.why}`,

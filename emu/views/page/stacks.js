@@ -52,8 +52,8 @@ class Stacks {
     const group = draw("g", { class: `column hue${n % HUES}${idle ? " idle" : ""}${current ? " current" : ""}` });
     const [top, bottom] = [y(stack.hi), y(stack.lo)];
     const text = (at, size, words, extra = {}) => draw("text", { x: x + width / 2, y: at, class: size, ...extra }, words);
-    const name = stack.name.replace(/ stack$/, "");
-    group.append(draw("title", {}, `${stack.name}: ${hex(stack.lo)}…${hex(stack.hi)}`));
+    const name = stack.title.replace(/ stack$/, "");
+    group.append(draw("title", {}, `${stack.title}: ${hex(stack.lo)}…${hex(stack.hi)}`));
     group.append(text(16, "name", idle && name.length > 8 ? name.slice(0, 7) + "…" : name));
     group.append(text(31, "small", idle ? "unused" : current ? `${now.depth} of ${now.size}` : plural(stack.hi - stack.lo, "byte")));
     group.append(text(top - 4, "edge", idle ? "" : hex(stack.hi)), text(bottom + 12, "edge", idle ? "" : hex(stack.lo)));

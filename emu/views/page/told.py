@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from arch import calltext
 from emu.trace.model import Event, Header, Numbers, Recording, Rows, Standing, after
 from emu.trace.pages import PAGE
 from emu.views.page.accounts import accounts
@@ -34,7 +35,7 @@ def told(recording: Recording, first: int, end: int) -> tuple[dict[str, Any], Ar
         "threads": _threads(state.standing, events),
         "damage": str(recording.damage) if recording.damage else None, **account.record,
         "code": [[number(at), *rest] for at, *rest in instructions(recording, ran)],
-        "events": [[_place(numbers, event), event.kind, event.thread, _plain(event.data)] for event in events],
+        "events": [[_place(numbers, e), e.kind, e.thread, _plain(_answered(header, e))] for e in events],
         "pages": [number(page) for page in pages],
     }
     return record, {
@@ -81,6 +82,14 @@ def _names(header: Header, standing: Standing, events: Sequence[Event]) -> dict[
 def _threads(standing: Standing, events: Sequence[Event]) -> dict[int, str]:
     new = {event.thread: str(event.data["name"]) for event in events if event.kind == "thread"}
     return {n: thread.name for n, thread in standing.threads.items()} | new
+
+
+def _answered(header: Header, event: Event) -> Mapping[str, Any]:
+    """An event's data; what a system call gave is told as the text views do."""
+    result = event.data.get("result")
+    if event.kind != "syscall" or result is None:
+        return event.data
+    return {**event.data, "result": calltext.answer(event.data["name"], result, header.arch.mask)}
 
 
 def _plain(value: Any) -> Any:

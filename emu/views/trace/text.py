@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain, islice
 
 from emu.progress import Progress
 from emu.trace.model import Event, Recording
 from emu.views.trace.choice import Choice
-from emu.views.trace.items import Again, items
-from emu.views.trace.line import Part, check_line, head, rendered, step_line, told
+from emu.views.trace.items import Again, Shown, items
+from emu.views.trace.line import Part, Widths, cells, check_line, head, rendered, step_line, told
 from emu.views.trace.palette import Palette
 
+_MEASURED = 200  # items that the columns are made wide enough for before the first is shown
 _DIFFERENCES = 6  # registers that are named in the line of a loop
 
 
@@ -20,18 +22,22 @@ def text_lines(
     """The lines of a view, each with its end."""
     header, palette, gs = recording.header, Palette(recording) if colour else None, gs_of(recording)
     found = items(recording, choice, progress)  # refuses what cannot be chosen before anything is written
-    yield from (rendered([(line, "dim")], colour) for line in head(header))
-    for item in found:
+    first, widths, mask = list(islice(found, _MEASURED)), Widths(), header.arch.mask
+    for item in first:
+        if isinstance(item, Shown):
+            widths.fit(*cells(header, item.step))
+    yield from (rendered([(line, "dim")], colour) for line in head(header, widths))
+    for item in chain(first, found):
         if isinstance(item, Event):
-            yield rendered([_event(gs, item)], colour)
+            yield rendered([_event(gs, item, mask)], colour)
         elif isinstance(item, Again):
             yield rendered(_again(item), colour)
         else:
             step = item.step
             if palette is not None:
                 palette.before(step.number)
-            notes = (*told(step.events), *item.notes)
-            yield rendered(step_line(header, step, palette, step.number == choice.marked, notes), colour)
+            notes = (*told(step.events, mask), *item.notes)
+            yield rendered(step_line(header, step, palette, step.number == choice.marked, notes, widths), colour)
             yield from (rendered(check_line(check), colour) for check in item.checks)
     for event in ending(recording):
         yield rendered([(f"{event.data['scene']}: {event.data['end']}", "bold")], colour)
@@ -46,7 +52,7 @@ def _again(item: Again) -> list[Part]:
     return [(f"{f'×{turns.times + 1}':>5}  {what}, to step {turns.last}{told}", "bold")]
 
 
-def _event(gs: Mapping[int, str], event: Event) -> Part:
+def _event(gs: Mapping[int, str], event: Event, mask: int) -> Part:
     """The line of an event whose step has no row."""
     data = event.data
     if event.kind == "switch":
@@ -54,7 +60,7 @@ def _event(gs: Mapping[int, str], event: Event) -> Part:
     elif event.kind == "guard":
         what = f"guard={data['state']} of {gs.get(data['g'], '?')}"
     else:
-        what = ", ".join(told([event]))
+        what = ", ".join(told([event], mask))
     return f"{event.step:>5}  {what}", "yellow"
 
 
