@@ -9,7 +9,7 @@ from typing import Any
 
 from .causes import Cause, cause
 from .packages import HOST, OURS, QEMU, Job
-from .running import Ran
+from .running import Ran, name
 
 HEADS = ("package", "arch", "whole", "pass", "fail", "skip", "CPU s", "QEMU s", "ratio", "host s")
 UNKNOWN = "?"
@@ -59,8 +59,8 @@ class Row:
     def record(self) -> dict[str, Any]:
         """Plain values only."""
         runs = {
-            name: {"code": ran.code, "cpu": round(ran.cpu, 3), "outcomes": ran.outcomes, "words": ran.words}
-            for name, ran in self.runs.items()
+            runner: {"code": ran.code, "cpu": round(ran.cpu, 3), "outcomes": ran.outcomes, "words": ran.words}
+            for runner, ran in self.runs.items()
         }
         return {
             "kind": "package", "package": self.job.package, "arch": self.job.goarch, "short": self.job.short,
@@ -74,7 +74,7 @@ def row(job: Job, runs: dict[str, Ran], causes: Sequence[Cause]) -> Row:
     failures = []
     for test in runs[OURS].failing():
         known = cause(causes, job.package, job.goarch, test)
-        others = tuple(name for name, ran in runs.items() if name != OURS and test in ran.failing())
+        others = tuple(other for other, ran in runs.items() if other != OURS and name(test) in map(name, ran.failing()))
         failures.append(Failure(test, known.why if known else UNKNOWN, others))
     return Row(job, runs, tuple(failures))
 
