@@ -23,7 +23,7 @@ from asm.pclntab import FunctionTable
 from asm.program import Program, Symbol
 from asm.symbols import FunctionSymbols, TableSymbols
 
-__all__ = ["ROUTINES", "ElfError", "GoBinary", "load"]
+__all__ = ["ROUTINES", "ElfError", "GoBinary", "lift", "load"]
 
 ROUTINES: Mapping[str, tuple[str, ...]] = {
     "mcall": ("runtime.mcall",),
@@ -98,33 +98,37 @@ def load(path: Path | str, cache: Path | None = None, *, quick: bool = False) ->
     """
     path = Path(path)
     try:
-        data = _contents(path)
-        image = parse(data)
-        info = buildinfo.read(image)
-        _refuse(image, info)
-        functions = _functions(image)
-        stripped = not image.has(".symtab")
-        symbols = FunctionSymbols(functions, image.arch.internal is not None) if stripped else TableSymbols(image)
-        routines = {name: _routine(image, symbols, names) for name, names in ROUTINES.items()}
-        release = None if info.experiments else releases.of_version(info.go)
-        facts = _facts(image, release, cache or store.folder(), quick)
-        return GoBinary(
-            path=path,
-            arch=image.arch.name,
-            go=info.go,
-            settings=info.settings,
-            stripped=stripped,
-            entry=image.entry,
-            program=Program(arch=image.arch.name, segments=image.segments, symbols=symbols),
-            functions=functions,
-            layout=facts.layout if facts else None,
-            unknown="" if facts else _why(info),
-            constants=facts.constants if facts else {},
-            vfork_inputs=_vfork_inputs(image.arch, functions, routines["rawVforkSyscall"]),
-            routines=routines,
-        )
+        return lift(_contents(path), path, cache, quick=quick)
     except ElfError as error:
         raise ElfError(f"{path}: {error}") from None
+
+
+def lift(data: bytes, path: Path, cache: Path | None = None, *, quick: bool = False) -> GoBinary:
+    """As `load`, of the bytes of an executable whose ``path`` is only told, and is not part of an error's text."""
+    image = parse(data)
+    info = buildinfo.read(image)
+    _refuse(image, info)
+    functions = _functions(image)
+    stripped = not image.has(".symtab")
+    symbols = FunctionSymbols(functions, image.arch.internal is not None) if stripped else TableSymbols(image)
+    routines = {name: _routine(image, symbols, names) for name, names in ROUTINES.items()}
+    release = None if info.experiments else releases.of_version(info.go)
+    facts = _facts(image, release, cache or store.folder(), quick)
+    return GoBinary(
+        path=path,
+        arch=image.arch.name,
+        go=info.go,
+        settings=info.settings,
+        stripped=stripped,
+        entry=image.entry,
+        program=Program(arch=image.arch.name, segments=image.segments, symbols=symbols),
+        functions=functions,
+        layout=facts.layout if facts else None,
+        unknown="" if facts else _why(info),
+        constants=facts.constants if facts else {},
+        vfork_inputs=_vfork_inputs(image.arch, functions, routines["rawVforkSyscall"]),
+        routines=routines,
+    )
 
 
 def _contents(path: Path) -> bytes:

@@ -49,7 +49,7 @@ typedef struct {
     uint64_t blocks, limit;
     int64_t stop, vector;
     uint64_t skip, at;
-    uint64_t clock, block_time, epoch;
+    uint64_t clock, block_time, query_time, epoch; /* query_time: what it takes to ask for the time */
     int64_t clock_call, clock_call64;
     uint64_t answered;
     const int64_t *table;
@@ -355,6 +355,7 @@ static int clock_answered(Live *l) {
     if (l->destroyed[0] >= 0) l->write(l->uc, l->ids[l->destroyed[0]], &after);
     if (l->destroyed[1] >= 0) l->write(l->uc, l->ids[l->destroyed[1]], &now[l->flags]);
     l->write(l->uc, l->ids[l->result], &result);
+    l->clock += l->query_time;
     l->answered++;
     return 1;
 }
@@ -395,6 +396,13 @@ static void on_syscall(void *uc, void *data) {
     (void)uc;
 }
 
+/* The run is over: give back what it has taken. */
+static void on_close(Live *l) {
+    free(l->depths);
+    l->depths = NULL;
+    l->room = l->known = 0;
+}
+
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_live", NULL, -1, NULL, NULL, NULL, NULL, NULL};
 
 PyMODINIT_FUNC PyInit__live(void) {
@@ -403,6 +411,7 @@ PyMODINIT_FUNC PyInit__live(void) {
     struct { const char *name; void *address; } functions[] = {
         {"block", (void *)on_block}, {"entry", (void *)on_entry}, {"breakpoint", (void *)on_breakpoint},
         {"ticks", (void *)on_ticks}, {"fill", (void *)on_fill}, {"interrupt", (void *)on_interrupt}, {"syscall", (void *)on_syscall},
+        {"close", (void *)on_close},
     };
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         PyObject *address = PyLong_FromVoidPtr(functions[i].address);

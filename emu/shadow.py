@@ -53,12 +53,12 @@ class Shadow:
         self.stale: list[Stale] = []
         self.left: dict[int, int] = {}
         self._recorder.rows_wanted = self._recorder.reads_wanted = True
-        kernel.witness = self
+        kernel.witnesses.append(self)
 
     def close(self) -> None:
         """Follow no longer."""
         self._recorder.rows_wanted = self._recorder.reads_wanted = False
-        self._kernel.witness = None
+        self._kernel.witnesses.remove(self)
 
     @property
     def steps(self) -> int:

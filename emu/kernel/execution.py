@@ -28,11 +28,12 @@ def execve(thread: Thread, path: int, argv: int, envp: int) -> int | None:
     if not isinstance(file, Regular) or not file.mode & EXECUTE:
         raise Refused(Errno.EACCES)
     image = Image(name, arguments, environment)
-    if not isinstance(file, Program):
+    if isinstance(file, Program):
+        replace(thread, image)
+        programs.begin(thread, file.main)
+    else:
         kernel.execute(thread, file, image)
-        return None
-    replace(thread, image)
-    programs.begin(thread, file.main)
+        thread.lender, thread.answered = None, True  # its registers are those of the new program's first moment
     return None
 
 

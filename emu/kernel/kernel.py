@@ -44,12 +44,13 @@ class Kernel:
     """The kernel below one guest and its descendants. The thread that ``process``'s CPU stands in is the first.
 
     ``output``: what was written to the descriptors 1 and 2, which is captured; 0 is empty. ``unknown``: what guests
-    asked for in vain, by name, and how often. ``tasks``: by pid, those that nobody waited for included. ``witness``:
-    see there.
+    asked for in vain, by name, and how often. ``tasks``: by pid, those that nobody waited for included.
+    ``witnesses``: all of them are told, see there.
     ``copied``: is told of every fork that copies memory, with the process and its copy. ``clock``: virtual time.
     ``random``: what guests get as random bytes. ``sleepers``: threads that wait for a word to change, longest first.
     ``execute`` is what execve does with a file that is no virtual program. ``cpus``: how many the guests are told of.
     ``pipes``: all of them. ``moves``: counts the steps of virtual programs.
+    ``vacated``: is told of a memory that nobody uses any more, because its last process ended or executed a program.
     ``on_signal``: is told of a thread that stands at the entry of a handler, with the handler's frame;
     ``on_sigreturn``: of one that has come back, with that frame if it was the kernel's.
     """
@@ -59,7 +60,7 @@ class Kernel:
         self.output: dict[int, bytearray] = {1: bytearray(), 2: bytearray()}
         self.unknown: dict[str, int] = {}
         self.tasks: dict[int, Task] = {}
-        self.witness: Witness | None = None
+        self.witnesses: list[Witness] = []
         self.copied: Callable[[Process, Process], None] = lambda _process, _copy: None
         self._handlers: dict[str, tuple[Handler, int]] = {}
         self._on_cpu: dict[Machine, Thread] = {}
@@ -73,6 +74,7 @@ class Kernel:
         self.calls: dict[str, int] = {}
         self.moves = 0
         self.execute: Callable[[Thread, Regular, Image], None] = _no_program
+        self.vacated: Callable[[Process], None] = lambda _process: None
         self.on_signal: Callable[[Thread, Pushed], None] = lambda _thread, _frame: None
         self.on_sigreturn: Callable[[Thread, Pushed | None], None] = lambda _thread, _frame: None
         self.add(calls.CALLS)
@@ -253,9 +255,23 @@ class Kernel:
         timers.forget(task)
         signals.child_ended(task)
         self._forget_if_orphan(task)
-        machine = task.process.machine
+        self._leave(task.process)
+
+    def move(self, thread: Thread, process: Process) -> None:
+        """Let a process's only thread go on where the CPU of another memory stands, as after execve."""
+        old = thread.process
+        if self._on_cpu.get(old.machine) is thread:
+            del self._on_cpu[old.machine]
+        thread.task.process = process
+        self._on_cpu[process.machine] = thread
+        self._leave(old)
+
+    def _leave(self, process: Process) -> None:
+        """Forget a memory, if nobody is in it."""
+        machine = process.machine
         if all(thread.process.machine is not machine for thread in self.threads):
             self._on_cpu.pop(machine, None)
+            self.vacated(process)
 
     def _forget_if_orphan(self, task: Task) -> None:
         if task.status is not None and task.parent is None and task is not self.main.task:

@@ -65,8 +65,8 @@ def _step(kernel: Kernel, thread: Thread, most: int) -> tuple[int, Stop]:
     recorder = thread.process.machine.recorder
     before = recorder.steps
     stop = thread.process.run(most)
-    if kernel.witness is not None:
-        kernel.witness.ran(thread)
+    for witness in kernel.witnesses:
+        witness.ran(thread)
     return max(recorder.steps - before, 1), stop
 
 

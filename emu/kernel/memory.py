@@ -37,8 +37,9 @@ def check(thread: Thread, address: int, size: int) -> bytes:
 
 
 def _tell(thread: Thread, address: int, size: int, write: bool) -> None:
-    if thread.kernel.witness is not None and size:
-        thread.kernel.witness.touched(thread, address, size, write)
+    if size:
+        for witness in thread.kernel.witnesses:
+            witness.touched(thread, address, size, write)
 
 
 def load(thread: Thread, address: int, size: int) -> bytes:

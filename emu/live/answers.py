@@ -160,6 +160,7 @@ class Answers:
             if index >= 0:
                 self._set_register(index, value)
         self._set_register(live.result, 0)
+        live.clock += live.query_time
         live.answered += 1
         return True
 

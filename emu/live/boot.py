@@ -21,13 +21,16 @@ MOST_TEXT = 128 << 10  # bytes of arguments and environment
 
 
 def start(
-    process: LiveProcess, entry: int, path: str, arguments: Sequence[str], environment: Mapping[str, str],
+    process: LiveProcess, entry: int, path: str, arguments: Sequence[str], environment: Sequence[str],
     random: Random,
 ) -> None:
-    """Map the stack, fill it, and let the CPU stand at ``entry``. Raises Refused if the texts are too long."""
+    """Map the stack, fill it, and let the CPU stand at ``entry``.
+
+    ``environment``: each ``NAME=VALUE``. Raises Refused if the texts are too long.
+    """
     arch, top = process.arch, STACK_TOP[process.arch.word]
     process.space.map(top - STACK, STACK, READ | WRITE, "stack")
-    texts = [*arguments, *(f"{name}={value}" for name, value in environment.items())]
+    texts = [*arguments, *environment]
     encoded = [text.encode("utf-8", "surrogateescape") + b"\0" for text in texts]
     if sum(map(len, encoded)) > MOST_TEXT:
         raise Refused(Errno.E2BIG)

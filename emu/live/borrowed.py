@@ -22,8 +22,8 @@ from asm.pclntab import Function
 from asm.program import Symbol
 from emu.callbacks import access_callback
 from emu.contracts.judge import Check
+from emu.kernel.kernel import Kernel
 from emu.kernel.table import Thread
-from emu.live.loop import Loop
 from emu.live.process import LiveProcess
 from emu.live.stackwalk import Frame, walk
 
@@ -77,8 +77,8 @@ class Borrowed:
     ``out``: the loans that are watched now.
     """
 
-    def __init__(self, loop: Loop, process: LiveProcess, binary: GoBinary) -> None:
-        self._loop, self._process, self._binary = loop, process, binary
+    def __init__(self, kernel: Kernel, process: LiveProcess, binary: GoBinary) -> None:
+        self._kernel, self._process, self._binary = kernel, process, binary
         self._machine = process.machine
         self._callback: Any = access_callback(self._access)
         self.out: list[Loan] = []
@@ -93,9 +93,10 @@ class Borrowed:
         frames = list(walk(self._process, self._binary))
         loan = Loan(thread, g, lo, hi, sp, self._machine.read(sp, hi - sp), frames)
         self._stop(loan)
+        if not self.out:
+            self._kernel.witnesses.append(self)
         self.out.append(loan)
         self._hook(loan)
-        self._loop.kernel.witness = self
         self.loans += 1
 
     def returned(self, thread: Thread) -> None:
@@ -133,8 +134,14 @@ class Borrowed:
             self.out.remove(loan)
             self._machine.unhook(loan.hook)
             self._retranslate(loan)
-        if not self.out:
-            self._loop.kernel.witness = None
+            if not self.out:
+                self._kernel.witnesses.remove(self)
+
+    def close(self) -> None:
+        """The process is gone, and nobody will give anything back."""
+        if self.out:
+            self.out.clear()
+            self._kernel.witnesses.remove(self)
 
     # where the engine tells
 
@@ -159,10 +166,10 @@ class Borrowed:
         """Look at the loan when the next frame further out is returned to."""
         sp = self._process.role("sp")
         outer = next((frame for frame in loan.frames[2:] if frame.sp > sp), None)
-        if outer and outer.pc not in self._loop.at:
+        if outer and outer.pc not in self._process.at:
             self._machine.breakpoint(outer.pc)
             self._machine.forget_code(outer.pc, 1)
-            self._loop.at[outer.pc] = self._left  # it stays: the next fork comes by there too
+            self._process.at[outer.pc] = self._left  # it stays: the next fork comes by there too
 
     def _left(self, thread: Thread) -> None:
         sp = self._process.role("sp")
@@ -186,6 +193,8 @@ class Borrowed:
 
     def touched(self, thread: Thread, address: int, size: int, write: bool) -> None:
         """`Witness.touched`."""
+        if thread.process is not self._process:
+            return
         pc = thread.process.role("pc")
         for loan in self.out:
             if loan.lo <= address < loan.hi:

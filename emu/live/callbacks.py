@@ -20,6 +20,8 @@ NAMES = ("block", "entry", "breakpoint", "ticks", "interrupt", "syscall", "fill"
 def callbacks(cpu: Cpu) -> tuple[dict[str, Any], Callable[[Callable[[], int]], int]]:
     """By name, something that the engine can call; and what runs the engine by a function, giving its answer.
 
+    ``close``, of native ones only, is to be called with the address of what they share when all is over.
+
     The environment's STACKCARRY_LIVE is ``c`` or ``python``; without it they are native if that was built. Raises
     BadInput if ``c`` is asked for and was not built, and for another name.
     """
@@ -35,7 +37,8 @@ def callbacks(cpu: Cpu) -> tuple[dict[str, Any], Callable[[Callable[[], int]], i
         else:
             if native_code.size != ctypes.sizeof(native.Live):
                 raise RuntimeError("emu._live was built from another version: install stackcarry again")
-            return {name: ctypes.c_void_p(getattr(native_code, name)) for name in NAMES}, lambda start: start()
+            found = {name: ctypes.c_void_p(getattr(native_code, name)) for name in (*NAMES, "close")}
+            return found, lambda start: start()
     from emu.live.watch.judge import Judge
 
     judge = Judge(cpu)

@@ -15,6 +15,8 @@ from emu.machine import PAGE, Machine, Stop
 
 TRANSLATIONS = 25  # room for translated code: 32 MiB
 BLOCK_TIME = 4  # virtual nanoseconds that a block takes
+QUERY_TIME = 1000  # and a call that asks for the time: whoever waits by asking sees it pass
+CALL_TIME = 5000  # and any other call
 _BREAKPOINTS = (3, 7)
 _ACCESS = {1: "read", 2: "write", 4: "fetch"}
 _DESCRIPTORS = {"386": 0xFFFF_8000}  # arch -> a page for the segment descriptors, where loading a segment needs them
@@ -64,7 +66,7 @@ class Cpu(Machine):
         live.word, live.pushed = arch.word, arch.word if arch.call.return_on_stack else 0
         live.insn = 2 if call.instruction == "syscall" else 0  # elsewhere PC has passed it when the callback runs
         live.memory = self.memory.address
-        live.block_time, live.epoch = BLOCK_TIME, EPOCH
+        live.block_time, live.query_time, live.epoch = BLOCK_TIME, QUERY_TIME, EPOCH
         live.clock_call = linux.number(arch, "clock_gettime")
         live.clock_call64 = linux.find(arch, "clock_gettime64")
         live.longest = (1 << 64) - 1
@@ -76,6 +78,11 @@ class Cpu(Machine):
     def blocks(self) -> int:
         """Blocks that have run."""
         return int(self.live.blocks)
+
+    @property
+    def ran(self) -> int:
+        """Virtual nanoseconds that it has run."""
+        return int(self.live.blocks) * BLOCK_TIME + int(self.live.answered) * QUERY_TIME
 
     @property
     def time(self) -> int:
@@ -133,6 +140,12 @@ class Cpu(Machine):
         low, middle, high = address & 0xFFFF, address >> 16 & 0xFF, address >> 24 & 0xFF
         descriptor = 0x00CF_F200_0000_FFFF | low << 16 | middle << 32 | high << 56
         self.write(self._descriptors + 8 * linux.TLS_ENTRY, descriptor.to_bytes(8, "little"))
+
+    def close(self) -> None:
+        """Free the engine and its memory; what was counted stays, but for the depths."""
+        super().close()
+        if "close" in self.calls:
+            ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.calls["close"].value)(ctypes.addressof(self.live))
 
     def copy(self) -> Any:
         raise NotImplementedError("a whole program's memory is copied by its process")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Literal, cast
+from weakref import WeakKeyDictionary
 
 from emu.interrupt import INTERRUPT
 from emu.kernel import signals, timers
@@ -14,7 +15,7 @@ from emu.kernel.frames import Pushed
 from emu.kernel.kernel import Kernel
 from emu.kernel.table import Thread
 from emu.live import native, watching
-from emu.live.cpu import BLOCK_TIME
+from emu.live.cpu import BLOCK_TIME, CALL_TIME
 from emu.live.process import LiveProcess
 from emu.machine import Stop
 
@@ -46,32 +47,36 @@ class Ending:
 
 @dataclass
 class Loop:
-    """``at``: what is to happen at breakpoints, by address. ``broken``: is told of a crossing that does not hold; True
-    goes on. ``faulted``: of a fault; True ends the run. ``at_trap``: of a system call before it is handled,
-    ``trapped`` afterwards, ``stopped`` of every stop, before anything else. ``seen``: the crossings of threads."""
+    """``broken``: is told of a crossing that does not hold, ``faulted`` of a fault, ``at_trap`` of a system call before
+    it is handled, ``trapped`` afterwards, ``stopped`` of every stop, before anything else. Who is told may set
+    ``over``, which ends the run. ``thread``: the one that ran last. ``seen``: the crossings of threads."""
 
     kernel: Kernel
     limits: Limits
-    at: dict[int, Callable[[Thread], None]] = field(default_factory=dict)
-    broken: Callable[[Thread], bool] = lambda _thread: False
+    broken: Callable[[Thread], None] = lambda _thread: None
     at_trap: Callable[[Thread], None] = lambda _thread: None
-    faulted: Callable[[Thread, Stop], bool] = lambda _thread, _stop: False
+    faulted: Callable[[Thread, Stop], None] = lambda _thread, _stop: None
     stopped: Callable[[Thread], None] = lambda _thread: None
     trapped: Callable[[Thread], None] = lambda _thread: None
     over: bool = False
-    seen: dict[Thread, native.Thread] = field(default_factory=dict)
+    seen: WeakKeyDictionary[Thread, native.Thread] = field(default_factory=WeakKeyDictionary)
 
     def __post_init__(self) -> None:
         self._random = Random(self.limits.seed) if self.limits.seed is not None else None
         self._ran, self._since, self._accounted = 0, 0, 0
-        self._cpu = cast(LiveProcess, self.kernel.main.process).machine
+        self.thread = self.kernel.main
+        self._cpu = cast(LiveProcess, self.thread.process).machine
         self.kernel.clock.ran = self._time
         self.kernel.on_signal, self.kernel.on_sigreturn = self._interrupted, self._resumed
-        self._set_aside: dict[tuple[Thread, int], native.Crossing] = {}
+        self._set_aside: dict[tuple[int, int], native.Crossing] = {}
 
     def _time(self) -> int:
         """Nanoseconds that all CPUs together have run."""
-        return self._ran + (self._cpu.blocks - self._since) * BLOCK_TIME
+        return self._ran + self._cpu.ran - self._since
+
+    def forget(self, thread: Thread) -> None:
+        """A thread begins anew, in the midst of nothing."""
+        self.seen.pop(thread, None)
 
     def run(self) -> Ending:
         """Run until the first process ends, all wait for ever, the budget is spent, or a broken crossing ends it."""
@@ -89,9 +94,8 @@ class Loop:
                 return Ending("budget", waiting=self._waiting())
             if kernel.clock.now > self.limits.time:
                 return Ending("time", waiting=self._waiting())
-            used, ended = self._turn(thread, min(left, self.limits.slice))
-            left -= used
-            if ended:
+            left -= self._turn(thread, min(left, self.limits.slice))
+            if self.over:
                 return Ending("broken")
         return Ending("ended", main.status)
 
@@ -101,11 +105,11 @@ class Loop:
         cast(LiveProcess, thread.process).machine.live.skip = 0
         now = self.seen[thread].now
         if now.active:
-            self._set_aside[thread, frame.address] = native.Crossing.from_buffer_copy(now)
+            self._set_aside[thread.tid, frame.address] = native.Crossing.from_buffer_copy(now)
             now.active = 0
 
     def _resumed(self, thread: Thread, frame: Pushed | None) -> None:
-        crossing = self._set_aside.pop((thread, frame.address), None) if frame else None
+        crossing = self._set_aside.pop((thread.tid, frame.address), None) if frame else None
         if crossing is not None:
             self.seen[thread].now = crossing
 
@@ -140,10 +144,10 @@ class Loop:
         self.kernel.clock.advance(min(due))
         return True
 
-    def _turn(self, thread: Thread, blocks: int) -> tuple[int, bool]:
-        """Let a thread run until its turn is over or it cannot go on: blocks used, and whether the run is to end."""
+    def _turn(self, thread: Thread, blocks: int) -> int:
+        """Let a thread run until its turn is over or it cannot go on: blocks used."""
         cpu = cast(LiveProcess, thread.process).machine
-        self._ran, self._cpu, self._since = self._time(), cpu, cpu.blocks
+        self._ran, self._cpu, self._since, self.thread = self._time(), cpu, cpu.ran, thread
         self._accounted = self._ran
         self._load(thread)
         first = cpu.blocks
@@ -152,13 +156,12 @@ class Loop:
             if signals.deliver(thread):
                 continue
             stop = cpu.go(min(last - cpu.blocks, self._until_timer(thread)))
-            if self._happened(thread, stop) or self.over:
-                return cpu.blocks - first, True
+            self._happened(thread, stop)
             self._account(thread)
-            if thread.yields:
+            if thread.yields or self.over or thread.process.machine is not cpu:
                 thread.yields = False
                 break
-        return max(cpu.blocks - first, 1), False
+        return max(cpu.blocks - first, 1)
 
     def _until_timer(self, thread: Thread) -> int:
         """Blocks until a timer is due that the thread's own running brings nearer."""
@@ -183,27 +186,29 @@ class Loop:
         live.skip = 0
         live.clock = self.kernel.clock.now - live.blocks * live.block_time
 
-    def _happened(self, thread: Thread, stop: Stop) -> bool:
+    def _happened(self, thread: Thread, stop: Stop) -> None:
         self.stopped(thread)
         if stop.kind == "syscall":
             self.at_trap(thread)
+            self._ran += CALL_TIME
+            cast(LiveProcess, thread.process).machine.live.clock += CALL_TIME
             self.kernel.trap(thread)
             self.trapped(thread)
-            self.seen[thread].tls = thread.tls  # it may have moved
+            if thread in self.seen:
+                self.seen[thread].tls = thread.tls  # it may have moved
         elif stop.kind == "check":
-            return not self.broken(thread)
+            self.broken(thread)
         elif stop.kind == "exit":
-            self.at[stop.pc](thread)
-            cpu = cast(LiveProcess, thread.process).machine
-            cpu.live.skip = stop.pc if cpu.register(cpu.arch.roles["pc"]) == stop.pc else 0
+            process = cast(LiveProcess, thread.process)
+            process.at[stop.pc](thread)
+            process.machine.live.skip = stop.pc if process.role("pc") == stop.pc else 0
         elif stop.kind != "budget":
             if self._gives_way(stop):
                 thread.yields = True
-            elif self.faulted(thread, stop):
-                return True
-            else:
+                return
+            self.faulted(thread, stop)
+            if not self.over:
                 signals.fault(thread, stop)
-        return False
 
     def _gives_way(self, stop: Stop) -> bool:
         """Whether a stop is no fault but an instruction to wait a little, which PC has passed."""

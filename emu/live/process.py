@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from arch.model import Arch
 from asm.program import Program, Segment
@@ -10,6 +11,9 @@ from emu.live.cpu import Cpu
 from emu.live.space import EXECUTE, READ, WRITE, Space, pages
 from emu.machine import PAGE
 from emu.process import Process
+
+if TYPE_CHECKING:
+    from emu.kernel.table import Thread
 
 MOST_MEMORY = 2 << 30
 """Bytes that a program may have accessible at once, unless it is told otherwise."""
@@ -22,7 +26,10 @@ STACK = 256 << 10  # bytes
 
 
 class LiveProcess(Process):
-    """An address space that grows and shrinks. ``space``: its areas; ``end``: of the program's data, for brk."""
+    """An address space that grows and shrinks. ``space``: its areas; ``end``: of the program's data, for brk.
+
+    ``at``: what is to happen at its breakpoints, by address.
+    """
 
     machine: Cpu
 
@@ -31,6 +38,7 @@ class LiveProcess(Process):
         self.program = program
         self.machine = Cpu(arch)
         self.space = Space(self.machine, _FLOOR[arch.word], _CEILING[arch.word], most)
+        self.at: dict[int, Callable[[Thread], None]] = {}
         self.regions = []
         self._patched = []
         self.told = None
@@ -50,6 +58,11 @@ class LiveProcess(Process):
                 twin.machine.memory.write(area.start, self.machine.read(area.start, area.end - area.start))
         twin.machine.restore(self.machine.save())
         return twin
+
+    def close(self) -> None:
+        """Give back the engine and all memory. What the CPU's callbacks have counted can still be read."""
+        self.machine.close()
+        self.at.clear()
 
 
 def _load(process: LiveProcess, segments: Iterable[Segment]) -> int:

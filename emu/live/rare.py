@@ -17,10 +17,10 @@ from emu.contracts import preempt, syscalls
 from emu.contracts.effect import Effect, Entry
 from emu.contracts.judge import Check, judge_moment
 from emu.contracts.moved import Copy, moved
+from emu.kernel.kernel import Kernel
 from emu.kernel.table import Thread
 from emu.live.borrowed import Borrowed
 from emu.live.ends import ends
-from emu.live.loop import Loop
 from emu.live.process import LiveProcess
 from emu.live.watch.routines import find
 
@@ -50,10 +50,10 @@ class Rare:
     """Watches one process. ``judged``: is given each check. ``counts``: crossings by routine."""
 
     def __init__(
-        self, loop: Loop, process: LiveProcess, binary: GoBinary, judged: Callable[[Thread, str, Check], None]
+        self, kernel: Kernel, process: LiveProcess, binary: GoBinary, judged: Callable[[Thread, str, Check], None]
     ) -> None:
         assert binary.layout is not None
-        self._loop, self._process, self._binary, self._judged = loop, process, binary, judged
+        self._process, self._binary, self._judged = process, binary, judged
         self.arch, self.process = process.arch, process
         self.program = _ByTable(binary.arch, (), binary.program.symbols, functions=binary.functions)
         self._layout, self._era = binary.layout, golang.era(binary.go)
@@ -64,7 +64,7 @@ class Rare:
         self._copying: dict[Thread, tuple[int, int, Copy]] = {}
         self._forking: dict[Thread, Entered] = {}
         self._answers: dict[Thread, int] = {}
-        self.borrowed = Borrowed(loop, process, binary)
+        self.borrowed = Borrowed(kernel, process, binary)
         self._watch("asyncPreempt", find(binary, "asyncPreempt"), self._preempt, self._preempt_left)
         self._watch("copystack", binary.program.symbols.get("runtime.copystack"), self._copy, self._copy_left)
         self._watch("rawVforkSyscall", binary.routines["rawVforkSyscall"], self._fork, self._fork_left)
@@ -88,7 +88,7 @@ class Rare:
 
     def _stop(self, address: int, then: Callable[[Thread], None]) -> None:
         self._process.machine.breakpoint(address)
-        self._loop.at[address] = then
+        self._process.at[address] = then
 
     # evidence
 

@@ -1,31 +1,35 @@
-"""A whole program, from its file to its exit status."""
+"""A whole program and all that it executes, from its file to its exit status."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
 import arch as arches
-from arch import golang, releases
+from arch.linux import Errno
 from asm import goelf
 from asm.goelf import GoBinary
-from emu.contracts.judge import Check
-from emu.kernel import mapping, rootfs, segments, waits
+from emu.kernel import execution, mapping, rootfs, segments, waits
+from emu.kernel.calls import MOST_SPACES
+from emu.kernel.errors import Refused
 from emu.kernel.files import Empty, Host
 from emu.kernel.kernel import Kernel
+from emu.kernel.nodes import Regular
 from emu.kernel.table import Image, Thread
 from emu.live import boot
+from emu.live.executables import Programs
 from emu.live.files import Files, give
+from emu.live.guest import Guest
 from emu.live.loop import Ending, Limits, Loop
 from emu.live.process import MOST_MEMORY, LiveProcess
-from emu.live.rare import Rare
-from emu.live.stackwalk import Frame, walk
-from emu.live.watch.routines import find
-from emu.live.watching import Broken, Crossed, Watching
+from emu.live.space import NoMemory
+from emu.live.totals import Totals
+from emu.live.watching import Broken
 from emu.machine import Stop
+from emu.process import Process
 
 BLOCKS = 2_000_000_000
 """Blocks that a program may run unless it is told otherwise."""
@@ -50,42 +54,41 @@ class Settings:
 
 
 class LiveRun:
-    """One program in a kernel of its own. ``watching`` is None for a run without checks; ``unchecked`` says why there
-    can be none.
+    """A program in a world of its own, and the programs that it executes. ``binary``, ``process``, ``watching`` and
+    ``rare`` are the first one's; ``guests``: all that run, by their processes.
 
-    ``found``: what broke; ``told`` is called for each, while the guest stands there.
+    ``found``: what broke; ``told`` is called for each, while the guest stands there. ``remarked`` is called for each
+    program that runs unchecked, with its path and the reason.
     """
 
     def __init__(self, binary: GoBinary, arguments: Sequence[str], settings: Settings) -> None:
-        self.binary = binary
+        self.binary, self._settings = binary, settings
         self.process = LiveProcess(arches.get(binary.arch), binary.program, settings.memory)
         self.kernel = Kernel(self.process)
         for module in (mapping, segments, waits):
             self.kernel.add(module.CALLS)
         self.kernel.random, self.kernel.cpus = Random(settings.limits.seed or 0), settings.ncpu
         path, environment = str(binary.path), {**boot.ENVIRONMENT, **settings.environment}
-        boot.start(self.process, binary.entry, path, (path, *arguments), environment, self.kernel.random)
+        texts = [f"{name}={value}" for name, value in environment.items()]
+        boot.start(self.process, binary.entry, path, (path, *arguments), texts, self.kernel.random)
+        self._programs = Programs()
         self._open(path, arguments, settings)
-        self.loop = Loop(self.kernel, settings.limits, broken=self._broken)
+        self.loop = Loop(self.kernel, settings.limits)
         self.found: list[Broken] = []
         self.told: Callable[[Broken], None] = lambda _broken: None
-        self._keep_going = settings.keep_going
-        self.watching: Watching | None = None
-        self.rare: Rare | None = None
-        self.unchecked = _unknown(binary)
-        if settings.checked and not self.unchecked:
-            self.watching = Watching(self.process, binary)
-            self.rare = Rare(self.loop, self.process, binary, self._judged)
-            self.loop.faulted = self._faulted
-            self.loop.at_trap, self.loop.stopped = self.rare.at_trap, self.rare.stopped
-        self._answer_ticks()
+        self.remarked: Callable[[str, str], None] = lambda _path, _why: None
+        self.guests: dict[Process, Guest] = {}
+        self._past = Totals()
+        first = self._watch(self.process, binary, "")
+        self.watching, self.rare, self.unchecked = first.watching, first.rare, first.unchecked
+        self._listen()
 
     def _open(self, path: str, arguments: Sequence[str], settings: Settings) -> None:
-        """The first process's descriptors and name."""
+        """The first process's files, descriptors and name."""
         task = self.kernel.main.task
         task.image = Image(path, (path, *arguments))
         give(task, settings.files)
-        rootfs.place(task, path, self.binary.path.read_bytes())
+        self._programs.know(rootfs.place(task, path, self.binary.path.read_bytes()), self.binary)
         if not settings.host:
             return
         own = ((sys.stdin, 0), (sys.stdout, 1), (sys.stderr, 1))
@@ -97,37 +100,66 @@ class LiveRun:
             if stream is None:  # closed here, closed there
                 task.files.close(number)
 
-    def _answer_ticks(self) -> None:
-        """The cycle counter is the virtual clock, or no two runs were alike."""
-        ticks = find(self.binary, "cputicks")
-        if ticks is not None and self.process.arch.isa == "x86":
-            self.process.machine.answer_ticks(ticks.address)
+    def _listen(self) -> None:
+        """Have the guests told of what happens to their threads."""
+        loop, kernel = self.loop, self.kernel
+        loop.broken, loop.faulted = self._broken, self._faulted
+        loop.stopped, loop.at_trap = self._stopped, self._at_trap
+        kernel.execute, kernel.copied, kernel.vacated = self._execute, self._copied, self._vacated
 
-    def _broken(self, thread: Thread) -> bool:
-        assert self.watching is not None
-        self._note(self.watching.broken(thread.tid))
-        return self._keep_going
+    # processes that come and go
 
-    def _faulted(self, thread: Thread, stop: Stop) -> bool:
-        assert self.watching is not None
-        touched = "an illegal instruction" if stop.address is None else f"a fault touching {stop.address:#x}"
-        broken = self.watching.fault(thread.tid, stop.pc, touched)
-        if broken is None:
-            return False
-        self._note(broken)
-        return not self._keep_going
+    def _watch(self, process: LiveProcess, binary: GoBinary, name: str) -> Guest:
+        guest = self.guests[process] = Guest(self.kernel, process, binary, self._settings.checked, self._note, name)
+        return guest
 
-    def _judged(self, thread: Thread, routine: str, check: Check) -> None:
-        if not check.ok:
-            assert self.watching is not None
-            goroutine = self.watching.goroutine()
-            what = f"{check.role} ({check.source}) → {check.target}" if check.target else check.name
-            self._note(Broken(routine, check.moment, what, check.expected, check.found, goroutine, thread.tid))
-            self.loop.over = not self._keep_going
+    def _execute(self, thread: Thread, file: Regular, image: Image) -> None:
+        """execve of a file that is no virtual program. Raises Refused; the process is then what it was."""
+        kernel = self.kernel
+        binary = self._programs.get(kernel, file, image)
+        if len({other.process for other in kernel.threads}) >= MOST_SPACES:
+            raise Refused(Errno.ENOMEM)
+        try:
+            process = LiveProcess(self.process.arch, binary.program, self._settings.memory)
+            boot.start(process, binary.entry, image.path, image.argv, image.environment, kernel.random)
+        except NoMemory:
+            raise Refused(Errno.ENOMEM) from None
+        guest = self._watch(process, binary, f"process {thread.pid}")
+        if guest.unchecked:
+            self.remarked(image.path, guest.unchecked)
+        execution.replace(thread, image)
+        self.loop.forget(thread)
+        kernel.move(thread, process)
+
+    def _copied(self, process: Process, copy: Process) -> None:
+        """A fork without vfork: the copy is watched as its model is."""
+        assert isinstance(copy, LiveProcess)
+        self._watch(copy, self.guests[process].binary, self.guests[process].name or "copy")
+
+    def _vacated(self, process: Process) -> None:
+        if process not in (self.process, self.kernel.main.process):  # those are looked at when the run is over
+            guest = self.guests.pop(process)
+            self._past.add(guest)
+            guest.close()
+
+    # what the loop tells
+
+    def _broken(self, thread: Thread) -> None:
+        self.guests[thread.process].broken(thread)
+
+    def _faulted(self, thread: Thread, stop: Stop) -> None:
+        self.guests[thread.process].faulted(thread, stop)
+
+    def _stopped(self, thread: Thread) -> None:
+        self.guests[thread.process].stopped(thread)
+
+    def _at_trap(self, thread: Thread) -> None:
+        self.guests[thread.process].at_trap(thread)
 
     def _note(self, broken: Broken) -> None:
         self.found.append(broken)
         self.told(broken)
+        self.loop.over = not self._settings.keep_going
 
     def run(self) -> Ending:
         """Run it to its end."""
@@ -136,44 +168,29 @@ class LiveRun:
     # what is told of it
 
     @property
+    def current(self) -> Guest:
+        """The guest on the CPU."""
+        return self.guests[self.loop.thread.process]
+
+    @property
     def blocks(self) -> int:
         """Blocks that ran so far."""
-        return self.process.machine.blocks
-
-    def frames(self) -> Iterator[Frame]:
-        """The call stack of who is on the CPU, the innermost call first, and of the goroutine whose stack was left."""
-        return walk(self.process, self.binary, self.watching.left() if self.watching else 0)
-
-    def crossed(self, count: int) -> list[Crossed]:
-        """The last crossings, the newest first."""
-        return self.watching.last(count) if self.watching else []
+        return self._past.blocks + sum(guest.process.machine.blocks for guest in self.guests.values())
 
     def summary(self) -> dict[str, Any]:
         """Counts of all that was seen; sizes and distances in bytes."""
-        live, kernel, rare = self.process.machine.live, self.kernel, self.rare
-        crossings = {**(self.watching.counts() if self.watching else {}), **(rare.counts if rare else {})}
-        asked, lost = self.watching.hook() if self.watching and self.watching.hooked else (None, None)
+        kernel, seen = self.kernel, self._past.with_(self.guests.values())
+        asked, lost = seen.hook or (None, None)
         calls = dict(kernel.calls)
-        calls["clock_gettime"] = calls.get("clock_gettime", 0) + int(live.answered)
+        calls["clock_gettime"] = calls.get("clock_gettime", 0) + seen.answered
         return {
             "program": str(self.binary.path), "arch": self.binary.arch, "go": self.binary.go,
-            "blocks": self.blocks, "virtual_ns": kernel.clock.now, "broken": len(self.found),
-            "crossings": crossings, "growths": rare.growths if rare else 0, "shrinks": rare.shrinks if rare else 0,
-            "hook_preemptions": asked, "hook_lost": lost,
+            "processes": seen.processes, "blocks": seen.blocks, "virtual_ns": kernel.clock.now,
+            "broken": len(self.found), "crossings": dict(seen.crossings),
+            "growths": seen.growths, "shrinks": seen.shrinks, "hook_preemptions": asked, "hook_lost": lost,
             "calls": dict(sorted(calls.items())), "unknown": dict(sorted(kernel.unknown.items())),
-            "memory": self.process.space.peak, "distance": self.watching.depths() if self.watching else {},
-            "digest": f"{live.digest:016x}",
+            "memory": seen.memory, "distance": seen.distance, "digest": f"{seen.digest or 0:016x}",
         }
-
-
-def _unknown(binary: GoBinary) -> str:
-    """Why a program's crossings cannot be checked; empty if they can."""
-    try:
-        golang.era(binary.go)
-    except KeyError:
-        first, *_, last = releases.known()
-        return f"built by {binary.go}; what the routines of {first} to {last} carry is known"
-    return binary.unknown
 
 
 def open_program(path: str) -> GoBinary:

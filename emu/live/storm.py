@@ -159,9 +159,9 @@ class _Visit:
     def __init__(self, live: LiveRun, address: int, come: Callable[[Thread], Then]) -> None:
         self._machine, self._main = live.process.machine, live.kernel.main.task
         self._come, self.done = come, False
-        self._before = live.loop.at.get(address)
+        self._before = live.process.at.get(address)
         self._hook = self._machine.breakpoint(address) if self._before is None else None
-        live.loop.at[address] = self._arrive
+        live.process.at[address] = self._arrive
 
     def _arrive(self, thread: Thread) -> None:
         then: Then = "wait"

@@ -56,17 +56,20 @@ class Report:
 
     def broken(self, live: LiveRun, found: Broken) -> None:
         """A contract broke; told while the guest stands there."""
-        frames, last = list(live.frames()), live.crossed(_LAST)
+        guest = live.current
+        frames, last = list(guest.frames()), guest.crossed(_LAST)
         if self._json:
             self._line(
                 "broken", routine=found.routine, check=found.what, moment=found.moment, expected=found.expected,
                 found=found.found, goroutine=found.goroutine, thread=found.thread, blocks=live.blocks,
+                program=str(guest.binary.path),
                 stack=[frame._asdict() | {"pc": hex(frame.pc), "sp": hex(frame.sp)} for frame in frames],
                 last=[row._asdict() | {"sp_from": hex(row.sp_from), "sp": hex(row.sp)} for row in last],
             )
             return
         self._say(f"stackcarry: {found.routine} broke its contract: {found.what}", bold=True, fg="red")
-        self._say(f"  expected {found.expected}, found {found.found}; {found.who}, after {live.blocks} blocks")
+        who = f"{found.who} of {guest.name}, {guest.binary.path}" if guest.name else found.who
+        self._say(f"  expected {found.expected}, found {found.found}; {who}, after {live.blocks} blocks")
         for line in (*_stack(frames), *_crossings(last)):
             self._say(line)
 

@@ -169,7 +169,7 @@ def test_the_build_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadInput, match="installed without a compiler"):
         machine("arm")
     monkeypatch.delenv("STACKCARRY_LIVE")
-    assert set(machine("arm").calls) == set(callbacks.NAMES)
+    assert set(machine("arm").calls) >= set(callbacks.NAMES)
 
 
 @pytest.mark.parametrize("build", BUILDS)

@@ -33,7 +33,7 @@ def stopped(version: str, goarch: str, then: Callable[[LiveRun, int], bool]) -> 
 
     for address, _, _ in disassemble(run.process.arch, binary.program.read(deep.address, deep.size), deep.address):
         run.process.machine.breakpoint(address)
-        run.loop.at[address] = at
+        run.process.at[address] = at
     run.run()
     return run
 
@@ -42,7 +42,7 @@ def test_every_instruction_of_a_recursion(go_version: str, goarch: str) -> None:
     walks: list[tuple[int, list[Frame]]] = []
 
     def look(run: LiveRun, pc: int) -> bool:
-        walks.append((pc, list(run.frames())))
+        walks.append((pc, list(run.current.frames())))
         return len(walks) == MOST or len(walks[-1][1]) == stackwalk.MOST - 1
 
     run = stopped(go_version, goarch, look)
@@ -74,7 +74,7 @@ def test_no_more_than_so_many_frames(goarch: str) -> None:
 
     def look(run: LiveRun, pc: int) -> bool:
         if pc == run.binary.program.symbols["main.deep"].address:
-            lengths.append(len(list(run.frames())))
+            lengths.append(len(list(run.current.frames())))
         return len(lengths) == stackwalk.MOST + 10
 
     stopped("newest", goarch, look)
@@ -93,9 +93,9 @@ def test_a_stack_that_makes_no_sense(goarch: str) -> None:
                     run.process.set_word(where, 1)
             else:
                 run.process.set_role("link", 1)
-            seen.append([frame.function for frame in run.frames()])
+            seen.append([frame.function for frame in run.current.frames()])
         run.process.set_role("pc", 1)
-        seen.append([frame.function for frame in run.frames()])
+        seen.append([frame.function for frame in run.current.frames()])
         return True
 
     stopped("newest", goarch, look)

@@ -30,7 +30,7 @@ def followed(
     shadow = Shadow(guest.kernel, guest.process)
     run(guest.kernel, steps)
     shadow.close()
-    assert guest.kernel.witness is None
+    assert not guest.kernel.witnesses
     return shadow
 
 
