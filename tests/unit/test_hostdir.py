@@ -7,6 +7,7 @@ import hashlib
 import os
 import socket
 import stat as modes
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -381,6 +382,31 @@ def test_a_large_file_is_read_where_it_is_asked_for(arch: str, host: Path) -> No
     desk.done("close", desk.done("openat", HERE, "/given/large", O_WRONLY | O_TRUNC, 0))
     assert stat(desk, "/given/large")["size"] == desk.kernel.tree.used == 0
     assert (host / "large").stat().st_size == size
+
+
+_HEARD: list[tuple[str, tuple[Any, ...]]] | None = None
+
+
+def _hear(event: str, arguments: tuple[Any, ...]) -> None:
+    if _HEARD is not None and (event == "open" or event.startswith(("os.", "shutil.", "subprocess."))):
+        _HEARD.append((event, arguments))
+
+
+def test_the_host_is_only_ever_asked_and_read(given: Given, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the interpreter's own account of it."""
+    others = [Given(given.desk.arch.name, given.host) for _ in range(2)]
+    sys.addaudithook(_hear)
+    heard: list[tuple[str, tuple[Any, ...]]] = []
+    with monkeypatch.context() as patch:
+        patch.setitem(globals(), "_HEARD", heard)
+        test_writes_stay_in_memory(given)
+        test_names_are_taken_away_and_given(others[0])
+        test_names_move(others[1])
+    assert {event for event, _ in heard} == {"open", "os.listdir"}
+    writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+    for path, _, flags in (arguments for event, arguments in heard if event == "open"):
+        assert not flags & writing, path
+        assert flags & os.O_NOFOLLOW or path == b"." or path.startswith("/proc/self/"), path
 
 
 @each
