@@ -82,6 +82,7 @@ LOCK_COMMANDS: Mapping[str, Mapping[int, LockCommand]] = {
 F_RDLCK, F_WRLCK, F_UNLCK = 0, 1, 2
 LOCK_SH, LOCK_EX, LOCK_NB, LOCK_UN = 1, 2, 4, 8  # flock
 FALLOC_FL_KEEP_SIZE = 1
+SPLICE_F_NONBLOCK = 2
 MFD_CLOEXEC, MFD_ALLOW_SEALING = 1, 2
 TMPFS_MAGIC = 0x01021994  # the kind of file system that statfs tells of
 

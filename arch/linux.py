@@ -15,7 +15,7 @@ _COLUMNS = {"386": 0, "amd64": 1, "arm": 2}
 
 # name -> number on (386, amd64, arm). On 386 and arm the calls with ids are those with 32-bit ids (setuid32 and so on),
 # and those with sizes and offsets are the 64-bit ones (fstat64, fstatat64, truncate64, sendfile64; select is
-# _newselect and getrlimit is ugetrlimit there), unless both have a row.
+# _newselect and getrlimit is ugetrlimit there), unless both have a row; setresuid16 is the old setresuid.
 NUMBERS: Mapping[str, tuple[int | None, int | None, int | None]] = {
     "read": (3, 0, 3),
     "write": (4, 1, 4),
@@ -189,6 +189,9 @@ NUMBERS: Mapping[str, tuple[int | None, int | None, int | None]] = {
     "getpriority": (96, 140, 96),
     "setpriority": (97, 141, 97),
     "sched_setaffinity": (241, 203, 241),
+    "setresuid16": (164, None, 164),
+    "setresgid16": (170, None, 170),
+    "capget": (184, 125, 184),
     "getresuid": (209, 118, 209),
     "getresgid": (211, 120, 211),
     "getcwd": (183, 79, 183),

@@ -19,9 +19,11 @@ _STACK, _FILES = 3, 7
 _FIRST_LIMITS = {_STACK: (8 << 20, _INFINITE), _FILES: (1024, 4096)}
 _MOST_RANDOM = 1 << 20
 _GROUPS = 65536
+_ALL_BITS = 0xFFFF_FFFF
 _SELF, _CHILDREN, _THREAD = 0, -1, 1
 _MEMORY = 1 << 30  # bytes that the guests are told of
-_SET_PDEATHSIG, _SET_KEEPCAPS, _SET_NAME, _SET_NO_NEW_PRIVS = 1, 8, 15, 38  # prctl
+_SET_PDEATHSIG, _GET_KEEPCAPS, _SET_KEEPCAPS, _SET_NAME, _SET_NO_NEW_PRIVS = 1, 7, 8, 15, 38  # prctl
+_CAPABILITIES = 0x20080522  # the version of capget's structures: two of three words each
 
 
 # ids
@@ -49,7 +51,7 @@ def getgid(thread: Thread) -> int:
 
 def _become(id_: int, old: int) -> int:
     """An id that was asked for; -1 leaves it as it is."""
-    return old if id_ & 0xFFFF_FFFF == 0xFFFF_FFFF else id_ & 0xFFFF_FFFF
+    return old if id_ & _ALL_BITS == _ALL_BITS else id_ & _ALL_BITS
 
 
 def setuid(thread: Thread, id_: int) -> int:
@@ -61,6 +63,19 @@ def setuid(thread: Thread, id_: int) -> int:
 def setgid(thread: Thread, id_: int) -> int:
     thread.task.owner_group = _become(id_, thread.task.owner_group)
     return 0
+
+
+def _short(id_: int) -> int:
+    """An id of the old calls, 16 bits wide."""
+    return _ALL_BITS if id_ & 0xFFFF == 0xFFFF else id_ & 0xFFFF
+
+
+def setresuid16(thread: Thread, _real: int, effective: int) -> int:
+    return setuid(thread, _short(effective))
+
+
+def setresgid16(thread: Thread, _real: int, effective: int) -> int:
+    return setgid(thread, _short(effective))
 
 
 def setreuid(thread: Thread, _real: int, effective: int) -> int:
@@ -233,14 +248,28 @@ def getrandom(thread: Thread, address: int, size: int) -> int:
     return len(data)
 
 
-def prctl(_thread: Thread, option: int, value: int) -> int:
+def prctl(thread: Thread, option: int, value: int) -> int:
     """A name, a signal at the parent's end, capabilities kept and fewer privileges change nothing here; the rest is
     refused."""
     if c_int(option) in (_SET_NAME, _SET_PDEATHSIG, _SET_NO_NEW_PRIVS):
         return 0
     if c_int(option) == _SET_KEEPCAPS and value in (0, 1):
+        thread.keeps_capabilities = value
         return 0
+    if c_int(option) == _GET_KEEPCAPS:
+        return thread.keeps_capabilities
     raise Refused(Errno.EINVAL)
+
+
+def capget(thread: Thread, header: int, data: int) -> int:
+    """Root may do everything, and nobody else anything."""
+    version = int.from_bytes(memory.load(thread, header, 8)[:4], "little")
+    if version != _CAPABILITIES:
+        memory.store(thread, header, _CAPABILITIES.to_bytes(4, "little"))
+        raise Refused(Errno.EINVAL)
+    word = (_ALL_BITS if not thread.task.owner else 0).to_bytes(4, "little")
+    memory.store(thread, data, (word + word + bytes(4)) * 2)
+    return 0
 
 
 def getresuid(thread: Thread, *addresses: int) -> int:
@@ -265,5 +294,5 @@ CALLS: Mapping[str, Callable[..., int | None]] = {
     "getpgid": getpgid, "getpgrp": getpgrp, "getsid": getsid, "setsid": setsid, "prlimit64": prlimit64,
     "getrlimit": getrlimit, "setrlimit": setrlimit, "sched_getaffinity": sched_getaffinity, "uname": uname,
     "sysinfo": sysinfo, "getrusage": getrusage, "getrandom": getrandom, "prctl": prctl, "getresuid": getresuid,
-    "getresgid": getresgid,
+    "getresgid": getresgid, "setresuid16": setresuid16, "setresgid16": setresgid16, "capget": capget,
 }

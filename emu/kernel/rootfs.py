@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from arch.linux import Errno
+from arch.sockets import SOMAXCONN
 from emu.kernel.errors import Refused
 from emu.kernel.files import Node, Stream
 from emu.kernel.nodes import Device, Directory, Generated, Link, Listing, Member, Program, Regular
@@ -22,9 +23,12 @@ if TYPE_CHECKING:
 _TEXTS = {
     "/etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
     "/etc/hostname": "localhost\n",
+    "/etc/resolv.conf": "nameserver 127.0.0.1\n",
+    "/etc/services": "domain 53/tcp\ndomain 53/udp\nhttp 80/tcp\nhttps 443/tcp\n",
+    "/etc/protocols": "icmp 1 ICMP\ntcp 6 TCP\nudp 17 UDP\nipv6-icmp 58 IPv6-ICMP\n",
     "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
     "/etc/group": "root:x:0:\nnogroup:x:65534:\n",
-    "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+    "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
     "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size": "2097152\n",
 }
 _SHARED, _PRIVATE = 0o1777, 0o700  # of folders: anyone may add to it; its owner's
@@ -87,7 +91,9 @@ def _proc(tree: Tree) -> None:
         own.hold(name, node)
     top = Listing(tree, 0o555)
     top.hold("self", own)
+    top.hold("sys", Directory(tree, 0o755, top))
     tree.install("/proc", top)
+    tree.install("/proc/sys/net/core/somaxconn", Regular(tree, 0o444, f"{SOMAXCONN}\n".encode()))
 
 
 def _argv(task: Task) -> tuple[str, ...]:

@@ -98,6 +98,7 @@ class Thread:
     call: str = ""
     unfinished: Literal["", "again", "fails"] = ""
     answered: bool = False
+    keeps_capabilities: int = 0  # as prctl was told, and tells
     yields: bool = False  # it has asked that others have their turn
 
     @property

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from arch.files import O_APPEND, SEEK_CUR, SEEK_SET
+from arch.files import O_APPEND, SEEK_CUR, SEEK_SET, SPLICE_F_NONBLOCK
 from arch.linux import Errno
-from emu.kernel import memory
-from emu.kernel.descriptors import of, put_all
+from emu.kernel import memory, signals
+from emu.kernel.descriptors import of, put_all, wait
 from emu.kernel.errors import Refused
+from emu.kernel.files import Stream
 from emu.kernel.opened import OpenDirectory, OpenFile
+from emu.kernel.pipes import CAPACITY, Reader, Writer
+from emu.kernel.sockets.socket import Socket
 from emu.kernel.table import Thread
 
 _MOST = 1 << 20  # bytes that one call moves
@@ -62,16 +65,54 @@ def sendfile(thread: Thread, target: int, source: int, offset_at: int, size: int
     return put_all(thread, target, data, take, stream.waits)
 
 
-def splice(thread: Thread, source: int, _from: int, target: int) -> int:
-    """Not between these kinds of files, as Linux answers for many: programs then copy by themselves."""
-    of(thread, source)
-    of(thread, target)
-    return -Errno.EINVAL
+def _seen(stream: Stream, size: int) -> bytes | None:
+    """What could be taken out of one end of splice, left where it is; None if there is nothing yet."""
+    if isinstance(stream, Reader):
+        nothing = b"" if not stream.writer.users else None
+        return bytes(stream.held[:size]) or nothing
+    if isinstance(stream, Socket):
+        received = stream.receive(size, peek=True)
+        return None if received is None else received.data
+    return stream.read_at(size, stream.seek(0, SEEK_CUR))
+
+
+def splice(
+    thread: Thread, source: int, source_at: int, target: int, target_at: int, size: int, flags: int
+) -> int | None:
+    """Into a pipe or out of one; the other end is a pipe, a stream's socket or a file at its position."""
+    first, second = of(thread, source), of(thread, target)
+    if not (isinstance(first, Reader) or isinstance(second, Writer)) or source_at or target_at:
+        raise Refused(Errno.EINVAL)
+    for end in (first, second):
+        stream = isinstance(end, Socket) and not end.inbox.records
+        if not (stream or isinstance(end, Reader | Writer | OpenFile)):
+            raise Refused(Errno.EINVAL)
+    if not first.reads or not second.writes:
+        raise Refused(Errno.EBADF)
+
+    def until() -> int | None:
+        data = _seen(first, min(size, CAPACITY))
+        if not data:
+            return None if data is None else 0
+        try:
+            taken = second.write(data)
+        except Refused as refused:
+            if refused.errno == Errno.EPIPE:
+                signals.broken_pipe(thread)
+            raise
+        if taken is not None:
+            first.read(taken)
+        return taken
+
+    waits = not flags & SPLICE_F_NONBLOCK and first.waits and second.waits
+    return wait(thread, "bytes to be spliced", waits, until)
 
 
 def tee(thread: Thread, source: int, target: int) -> int:
-    """As splice."""
-    return splice(thread, source, 0, target)
+    """Not between any files here: programs then copy by themselves."""
+    of(thread, source)
+    of(thread, target)
+    return -Errno.EINVAL
 
 
 CALLS: Mapping[str, Callable[..., int | None]] = {
