@@ -32,5 +32,5 @@ def killed(live: LiveRun) -> Killed | None:
     process = cast(LiveProcess, task.process)
     there = process.machine.live.thread
     pc = process.role("pc") if there and there.contents.tid == death.tid else None
-    at = "" if pc is None else live.binary.functions.describe(pc) if process is live.process else hex(pc)
+    at = "" if pc is None else live.guests[process].binary.functions.describe(pc)
     return Killed(signals.name(death.signal), death.tid, pc, at, death.address, death.why)
