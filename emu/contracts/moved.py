@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import compress, count
+from operator import ne
 from typing import Literal, NamedTuple
 
 from arch.golang import Guards
 from arch.model import Arch
 from emu.contracts.judge import Check
 
-_PIECE, _LONG = 4096, 4 << 20  # bytes
+_PIECE = 256  # words that are compared as one
+_LONG = 4 << 20  # bytes
 
 
 class Copy(NamedTuple):
@@ -43,17 +46,23 @@ def moved(arch: Arch, guards: Guards, old: Copy, new: Copy, size: int) -> Iterat
 
 def _first_lost(arch: Arch, old: Copy, new: Copy, delta: int) -> int | None:
     """Offset of the first word that is neither the old one nor, if that led into the stack, that one moved."""
-    size = min(len(old.used), len(new.used)) // arch.word * arch.word
-    if size > _LONG:
-        return _first_lost_of_many(arch, old, new, delta, size)
-    kind: Literal["Q", "I"] = "Q" if arch.word == 8 else "I"
-    for start in range(0, size, _PIECE):
-        before, after = (memoryview(stack.used)[start : min(start + _PIECE, size)] for stack in (old, new))
-        if before == after:
-            continue
-        for number, (was, now) in enumerate(zip(before.cast(kind), after.cast(kind), strict=True)):
-            if was != now and (not old.lo <= was <= old.hi or now != (was + delta) & arch.mask):
-                return start + number * arch.word
+    word, size = arch.word, min(len(old.used), len(new.used)) // arch.word
+    if size * word > _LONG:
+        return _first_lost_of_many(arch, old, new, delta, size * word)
+    kind: Literal["Q", "I"] = "Q" if word == 8 else "I"
+    before, after = (memoryview(stack.used)[: size * word].cast(kind) for stack in (old, new))
+    at, gap = 0, _PIECE
+    while at < size:
+        end = min(at + gap, size)
+        if old.used[at * word : end * word] != new.used[at * word : end * word]:
+            end = at + next(compress(count(), map(ne, before[at:end], after[at:end])))
+            gap = end - at  # the next that differs may be as far: the frames of a recursion are alike
+        if end < size and before[end] != after[end]:
+            if not old.lo <= before[end] <= old.hi or after[end] != (before[end] + delta) & arch.mask:
+                return end * word
+            at = end + 1
+        else:
+            at, gap = end, _PIECE
     return None
 
 

@@ -158,7 +158,7 @@ def test_the_guard_word_is_one_that_this_kind_may_hold(name: str, g: int) -> Non
 # copystack
 
 OLD_HIGH, NEW_HIGH, OLD_SIZE, NEW_SIZE, USED = 0x100_0000, 0x400_0000, 0x800, 0x1000, 64
-MUCH = 1 << 17  # a stack that is compared in another way
+MUCH = 5 << 20  # a stack that is compared in another way
 
 
 def _copies(name: str, used: int = USED) -> tuple[Copy, Copy]:
@@ -246,3 +246,25 @@ def test_a_long_copy_with_one_wrong_word(name: str) -> None:
     for at in (0, word, MUCH // 2, MUCH - word):
         wrong = new.used[:at] + bytes([new.used[at] ^ 8]) + new.used[at + 1 :]
         assert _bad(name, old, new._replace(used=wrong)) == {f"word {at:#x} bytes above SP"}
+
+
+@each
+@pytest.mark.parametrize("apart", [1, 2, 3, 7, 300])
+def test_frames_that_are_alike_with_one_wrong_word(name: str, apart: int) -> None:
+    word, count = arches.get(name).word, 620
+    old, new = _copies(name)
+    pointers = range(OLD_HIGH - 8 * count, OLD_HIGH - 7 * count)
+
+    def used(delta: int) -> bytes:
+        words = [pointer + delta if not k % apart or k % 97 == 5 else 7 for k, pointer in enumerate(pointers)]
+        return b"".join(number.to_bytes(word, "little") for number in words)
+
+    old, new = old._replace(used=used(0)), new._replace(used=used(NEW_HIGH - OLD_HIGH))
+    old, new = (stack._replace(lo=stack.hi - 16 * count, sp=stack.hi - word * count) for stack in (old, new))
+    guard = golang.era("modern").guards.guard
+    old, new = old._replace(guard=old.lo + guard), new._replace(guard=new.lo + guard)
+    size = new.hi - new.lo
+    assert _bad(name, old, new, size) == set()
+    for at in (*range(0, 40 * word, word), *range(255 * word, 262 * word, word), (count - 1) * word):
+        wrong = new.used[:at] + bytes([new.used[at] ^ 8]) + new.used[at + 1 :]
+        assert _bad(name, old, new._replace(used=wrong), size) == {f"word {at:#x} bytes above SP"}
