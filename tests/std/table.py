@@ -38,9 +38,10 @@ class Row:
         return self.runs[OURS]
 
     def ratio(self) -> float | None:
-        """Our CPU time by QEMU's, if it is the same work: all passes there, and ours ran to its end."""
+        """Our CPU time by QEMU's, if it is the same work: all passes there, ours ran to its end, and in one process, as
+        QEMU leaves a program that is started to the host."""
         qemu = self.runs.get(QEMU)
-        if qemu is None or not qemu.whole or self.ours.died:
+        if qemu is None or not qemu.whole or self.ours.died or self.ours.summary.get("processes", 1) > 1:
             return None
         return self.ours.cpu / qemu.cpu
 
