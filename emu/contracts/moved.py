@@ -50,15 +50,17 @@ def _first_lost(arch: Arch, old: Copy, new: Copy, delta: int) -> int | None:
     if size * word > _LONG:
         return _first_lost_of_many(arch, old, new, delta, size * word)
     kind: Literal["Q", "I"] = "Q" if word == 8 else "I"
-    before, after = (memoryview(stack.used)[: size * word].cast(kind) for stack in (old, new))
+    was, now = (stack.used[: size * word] for stack in (old, new))
+    before, after = (memoryview(used).cast(kind) for used in (was, now))
+    lo, hi, mask = old.lo, old.hi, arch.mask
     at, gap = 0, _PIECE
     while at < size:
-        end = min(at + gap, size)
-        if old.used[at * word : end * word] != new.used[at * word : end * word]:
+        end = at + gap
+        if was[at * word : end * word] != now[at * word : end * word]:
             end = at + next(compress(count(), map(ne, before[at:end], after[at:end])))
             gap = end - at  # the next that differs may be as far: the frames of a recursion are alike
-        if end < size and before[end] != after[end]:
-            if not old.lo <= before[end] <= old.hi or after[end] != (before[end] + delta) & arch.mask:
+        if end < size and (value := before[end]) != (found := after[end]):
+            if not lo <= value <= hi or found != (value + delta) & mask:
                 return end * word
             at = end + 1
         else:
