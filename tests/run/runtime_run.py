@@ -29,7 +29,7 @@ from emu.kernel.files import Captured, Stream
 from emu.kernel.kernel import Kernel
 from emu.kernel.pending import Info
 from emu.kernel.table import Task
-from emu.live.loop import SLICE, Limits
+from emu.live.loop import Limits
 from emu.live.run import LiveRun, Settings, open_program
 
 SIGNALS = 128
@@ -80,7 +80,7 @@ def build(command: Command, version: str, goarch: str) -> Path:
 
 def run(command: Command, version: str, goarch: str) -> Ran:
     """The command under watch, both its outputs in one."""
-    limits = Limits(_MORE_BLOCKS if command.sort == "slow" else _BLOCKS, command.turn or SLICE, seed=0)
+    limits = Limits(_MORE_BLOCKS if command.sort == "slow" else _BLOCKS, seed=0)
     settings = Settings(environment=dict(command.env), ncpu=command.cpus, keep_going=True, limits=limits)
     live = LiveRun(open_program(str(build(command, version, goarch))), command.arguments, settings)
     output = {1: bytearray()}
