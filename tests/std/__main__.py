@@ -94,11 +94,11 @@ def _show(rows: Sequence[table.Row]) -> None:
     for row in rows:
         shown.add_row(*row.cells())
     console.print(shown)
-    bad = Table("package", "arch", "test", "fails also under", "cause", box=None, pad_edge=False)
+    bad = Table(*table.NAMED, box=None, pad_edge=False)
     for cells in table.failures(rows):
         bad.add_row(*cells)
     if bad.row_count:
-        console.print("\ntests that fail:", bad)
+        console.print(f"\n{table.TITLE}", bad)
     for row in rows:
         if row.words():
             console.print(f"\n{row.job.package} {row.job.goarch} ended with {row.ours.code}; its last words:")

@@ -60,6 +60,14 @@ class Ran:
         bad = [test for test in bad if not any(other.startswith(f"{test}/") for other in bad)]
         return bad or ([] if self.whole else [WHOLE])
 
+    def passing(self) -> set[str]:
+        """The tests that passed, by `name`."""
+        return {name(test) for test, outcome in self.outcomes.items() if outcome == "pass"}
+
+    def skipped(self) -> list[str]:
+        """The tests that said that they cannot be made."""
+        return sorted(test for test, outcome in self.outcomes.items() if outcome == "skip")
+
 
 def name(test: str) -> str:
     """A test's name without the addresses that some have in theirs: the same by each runner."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
@@ -12,15 +12,18 @@ from .packages import HOST, OURS, QEMU, Job
 from .running import Ran, name
 
 HEADS = ("package", "arch", "whole", "pass", "fail", "skip", "CPU s", "QEMU s", "ratio", "host s")
+NAMED = ("package", "arch", "test", "outcome", "also under", "cause")
+TITLE = "Tests that fail, or are skipped while they pass elsewhere:"
 UNKNOWN = "?"
 """The cause that nobody has written down."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A failing test, why it fails, and what else it fails under; ``words``: the last of a binary that died."""
+    """A test that fails, or is skipped while it passes elsewhere; why; and what else it does so under."""
 
     test: str
+    outcome: str
     why: str
     elsewhere: tuple[str, ...]
 
@@ -66,25 +69,30 @@ class Row:
         return {
             "kind": "package", "package": self.job.package, "arch": self.job.goarch, "short": self.job.short,
             "whole": self.ours.whole, "ratio": self.ratio(), "runs": runs, "summary": self.ours.summary,
-            "failures": [{"test": bad.test, "cause": bad.why, "elsewhere": bad.elsewhere} for bad in self.failures],
+            "failures": [asdict(bad) for bad in self.failures],
         }  # fmt: skip
 
 
 def row(job: Job, runs: dict[str, Ran], causes: Sequence[Cause]) -> Row:
     """With each failing test its cause."""
+    ours, others = runs[OURS], {runner: ran for runner, ran in runs.items() if runner != OURS}
+    passed = set().union(*(ran.passing() for ran in others.values()))
+    found = [("fail", test) for test in ours.failing()]
+    found += [("skip", test) for test in ours.skipped() if name(test) in passed]
     failures = []
-    for test in runs[OURS].failing():
-        known = cause(causes, job.package, job.goarch, test)
-        others = tuple(other for other, ran in runs.items() if other != OURS and name(test) in map(name, ran.failing()))
-        failures.append(Failure(test, known.why if known else UNKNOWN, others))
+    for outcome, test in found:
+        known = cause(causes, job.package, job.goarch, test, outcome == "skip")
+        like = {runner: ran.failing() if outcome == "fail" else ran.skipped() for runner, ran in others.items()}
+        also = tuple(runner for runner, tests in like.items() if name(test) in map(name, tests))
+        failures.append(Failure(test, outcome, known.why if known else UNKNOWN, also))
     return Row(job, runs, tuple(failures))
 
 
 def failures(rows: Iterable[Row]) -> Iterator[tuple[str, ...]]:
-    """Package, arch, test, what else it fails under, cause."""
+    """As in NAMED."""
     for one in rows:
         for bad in one.failures:
-            yield one.job.package, one.job.goarch, bad.test, ", ".join(bad.elsewhere) or "-", bad.why
+            yield one.job.package, one.job.goarch, bad.test, bad.outcome, ", ".join(bad.elsewhere) or "-", bad.why
 
 
 def totals(rows: Sequence[Row]) -> Iterator[str]:
@@ -102,7 +110,7 @@ def markdown(rows: Sequence[Row], how: str) -> str:
     bad = list(failures(rows))
     parts = ["# The standard library's tests under `stackcarry run`", how, _markdown(HEADS, [r.cells() for r in rows])]
     if bad:
-        parts += ["Tests that fail:", _markdown(("package", "arch", "test", "fails also under", "cause"), bad)]
+        parts += [TITLE, _markdown(NAMED, bad)]
     return "\n\n".join([*parts, "\n".join(f"- {line}" for line in totals(rows))]) + "\n"
 
 
