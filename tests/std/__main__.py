@@ -101,7 +101,9 @@ def _show(rows: Sequence[table.Row]) -> None:
         console.print(f"\n{table.TITLE}", bad)
     for row in rows:
         if row.words():
-            console.print(f"\n{row.job.package} {row.job.goarch} ended with {row.ours.code}; its last words:")
+            code, cpu = row.ours.code, row.ours.cpu
+            how = f"with exit code {code}" if code >= 0 else f"by signal {-code}"
+            console.print(f"\n{row.job.package} {row.job.goarch} ended {how} after {cpu:.0f} s of CPU; its last words:")
             console.print("\n".join(row.words()), markup=False, highlight=False)
     console.print("", *table.totals(rows), sep="\n")
 

@@ -89,14 +89,14 @@ def run(command: Sequence[str], folder: Path, environment: dict[str, str], secon
         _end_all(child.pid)
         said, complained = _text(out), _text(err)
     summary: dict[str, Any] = {}
-    words = list(said)
+    words = [line for line in map(_plain, said) if line.strip() != "=== NAME"]
     for line in complained:
         if line.startswith(_SUMMARY):
             summary = json.loads(line)
         else:
             words.append(line)
     cpu = usage.ru_utime + usage.ru_stime
-    return Ran(child.returncode, cpu, outcomes(said), tuple(_plain(line) for line in words[-_LAST:]), summary)
+    return Ran(child.returncode, cpu, outcomes(said), tuple(words[-_LAST:]), summary)
 
 
 def outcomes(said: Sequence[str]) -> dict[str, str]:

@@ -77,12 +77,12 @@ def row(job: Job, runs: dict[str, Ran], causes: Sequence[Cause]) -> Row:
     """With each failing test its cause."""
     ours, others = runs[OURS], {runner: ran for runner, ran in runs.items() if runner != OURS}
     passed = set().union(*(ran.passing() for ran in others.values()))
-    found = [("fail", test) for test in ours.failing()]
+    found = [(ours.outcomes.get(test, "fail"), test) for test in ours.failing()]
     found += [("skip", test) for test in ours.skipped() if name(test) in passed]
     failures = []
     for outcome, test in found:
         known = cause(causes, job.package, job.goarch, test, outcome == "skip")
-        like = {runner: ran.failing() if outcome == "fail" else ran.skipped() for runner, ran in others.items()}
+        like = {runner: ran.skipped() if outcome == "skip" else ran.failing() for runner, ran in others.items()}
         also = tuple(runner for runner, tests in like.items() if name(test) in map(name, tests))
         failures.append(Failure(test, outcome, known.why if known else UNKNOWN, also))
     return Row(job, runs, tuple(failures))
