@@ -52,6 +52,7 @@ typedef struct {
     uint64_t clock, block_time, query_time, epoch; /* query_time: what it takes to ask for the time */
     int64_t clock_call, clock_call64;
     uint64_t answered;
+    uint64_t low, span; /* all code of watched routines lies between */
     const int64_t *table;
     int64_t plans, standing; /* standing: number of the plan that holds wherever a crossing ends; -1 */
     Thread *thread;
@@ -288,7 +289,7 @@ static void on_block(void *uc, uint64_t address, uint32_t size, void *data) {
     l->blocks++;
     if (t->now.active) {
         if (!inside(l, l->table + l->table[t->now.plan], address)) leave(l, address);
-    } else if (t->waits) {
+    } else if (t->waits && address - l->low < l->span) {
         const int64_t *plan = l->table + l->table[t->waiting[t->waits - 1].plan];
         if (address != (uint64_t)plan[0] && inside(l, plan, address)) come_back(l, address);
     }

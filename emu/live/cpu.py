@@ -15,8 +15,8 @@ from emu.machine import PAGE, Machine, Stop
 
 TRANSLATIONS = 25  # room for translated code: 32 MiB
 BLOCK_TIME = 4  # virtual nanoseconds that a block takes
-QUERY_TIME = 1000  # and a call that asks for the time: whoever waits by asking sees it pass
-CALL_TIME = 5000  # and any other call
+QUERY_TIME = 1_000  # and a call that asks for the time: whoever waits by asking sees it pass
+CALL_TIME = 10_000  # and any other call
 _BREAKPOINTS = (3, 7)
 _ACCESS = {1: "read", 2: "write", 4: "fetch"}
 _DESCRIPTORS = {"386": 0xFFFF_8000}  # arch -> a page for the segment descriptors, where loading a segment needs them

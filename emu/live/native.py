@@ -58,6 +58,7 @@ class Live(ctypes.Structure):
         ("at", c_uint64),
         ("clock", c_uint64), ("block_time", c_uint64), ("query_time", c_uint64), ("epoch", c_uint64),
         ("clock_call", c_int64), ("clock_call64", c_int64), ("answered", c_uint64),
+        ("low", c_uint64), ("span", c_uint64),
         ("table", c_void_p), ("plans", c_int64), ("standing", c_int64), ("thread", POINTER(Thread)),
         ("goid", c_int64), ("lo", c_int64), ("guard", c_int64),
         ("guard_word", c_int64), ("hook", c_int64), ("growing", c_int64),

@@ -64,6 +64,7 @@ class Rare:
         self._copying: dict[Thread, tuple[int, int, Copy]] = {}
         self._forking: dict[Thread, Entered] = {}
         self._answers: dict[Thread, int] = {}
+        self._traps: frozenset[int] = frozenset()
         self.borrowed = Borrowed(kernel, process, binary)
         self._watch("asyncPreempt", find(binary, "asyncPreempt"), self._preempt, self._preempt_left)
         self._watch("copystack", binary.program.symbols.get("runtime.copystack"), self._copy, self._copy_left)
@@ -83,6 +84,7 @@ class Rare:
         for address in found["returns"]:
             self._stop(address, leaves)
         if name == "rawVforkSyscall":
+            self._traps = frozenset(found["traps"])
             for address in found["traps"]:
                 self._stop(address, self._answered)
 
@@ -178,7 +180,7 @@ class Rare:
     def at_trap(self, thread: Thread) -> None:
         """To be called before a system call is handled."""
         entered = self._forking.get(thread)
-        if entered is not None:
+        if entered is not None and self._process.role("pc") in self._traps:  # no handler's call on the way there
             self._judge(thread, "rawVforkSyscall", self._vfork(entered, 0), 0)
             entry = entered.entry
             lo, hi = (entry.field(entry.g, name) for name in ("g.stack.lo", "g.stack.hi"))

@@ -63,6 +63,8 @@ class Watching:
         assert layout is not None
         self._layout = layout
         live.table, _ = self._table.buffer_info()
+        live.low = min(start for plan in self.plans for start, _ in plan.inside)
+        live.span = max(end for plan in self.plans for _, end in plan.inside) - live.low
         live.plans, live.standing = len(self.plans), len(self.plans) - 1
         live.goid, live.lo, live.guard = layout["g.goid"], layout["g.stack.lo"], guards.guard
         live.guard_word, live.preempt = layout[layout.guard], guards.special["StackPreempt"] & process.arch.mask
