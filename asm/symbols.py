@@ -51,11 +51,15 @@ class FunctionSymbols(Mapping[str, Symbol]):
         self._functions = functions
         self._wrappers = wrappers
         self._all: dict[str, Symbol] = {}
+        self._asked: dict[str, dict[str, Symbol]] = {}  # by name without a suffix: each process asks for the same few
 
     def __getitem__(self, name: str) -> Symbol:
         if self._all:
             return self._all[name]
-        return self._alike(self._functions.named(name.removesuffix(_ABI0)))[name]
+        bare = name.removesuffix(_ABI0)
+        if bare not in self._asked:
+            self._asked[bare] = self._alike(self._functions.named(bare))
+        return self._asked[bare][name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._every())
