@@ -27,7 +27,8 @@ TIME = 7 * 24 * 3600 * 10**9  # virtual nanoseconds: the monitor of a program th
 class Limits:
     """``blocks``: most of all threads together, ``time``: virtual nanoseconds. ``slice``: of one turn, in blocks.
 
-    ``seed``: of the order of turns; None keeps them in order of tid.
+    ``seed``: of the order of turns and of their lengths, up to the slice: with turns of one length threads that wait
+    for each other may miss each other for ever. None keeps them in order of tid, and as long as the slice.
     """
 
     blocks: int
@@ -151,7 +152,7 @@ class Loop:
         self._accounted = self._ran
         self._load(thread)
         first = cpu.blocks
-        last = first + blocks
+        last = first + (blocks if self._random is None else self._random.randint(1, blocks))
         while thread.state == "runnable" and cpu.blocks < last:
             if signals.deliver(thread):
                 continue

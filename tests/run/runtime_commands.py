@@ -199,9 +199,7 @@ _THREADS = [
         _c("NonexistentTest", has=("unknown function: NonexistentTest",), env=_env("GOMAXPROCS=1024"), sort="slow"),
     ),
     _c("mexitSTW", whole=OK),
-    _c("LockOSThreadTemplateThreadRace", sort="apart", why=(
-        "one thread runs at a time: it that stops the world over and over begins the next stop before another has run"
-    )),
+    _c("LockOSThreadTemplateThreadRace", whole=OK),
     _c("LockOSThreadAvoidsStatePropagation", sort="apart", why="unshare is not modelled, of which the program says so"),
     _c("LockOSThreadVgetrandom", whole=OK, sort="slow"),
     _c("PrintGOMAXPROCS", whole="8\n", cpus=8),

@@ -1,0 +1,3 @@
+module goprog/clock
+
+go 1.21
