@@ -36,6 +36,8 @@ from emu.kernel.opened import OpenDirectory, OpenFile
 from emu.kernel.pipes import CAPACITY, Reader, Writer
 from emu.kernel.table import Thread
 
+_PIECE = 1 << 20  # bytes that are given to a stream at once; no message is longer
+
 
 def of(thread: Thread, descriptor: int) -> Stream:
     """What a descriptor in a register refers to."""
@@ -112,7 +114,7 @@ def put_all(
         nonlocal left
         while True:
             try:
-                taken = take(bytes(left))
+                taken = take(bytes(left[:_PIECE]))
             except Refused as refused:
                 if refused.errno == Errno.EPIPE and not quietly:
                     signals.broken_pipe(thread)
@@ -147,8 +149,8 @@ def read(thread: Thread, descriptor: int, address: int, size: int) -> int | None
 
 
 def write(thread: Thread, descriptor: int, address: int, size: int) -> int | None:
-    of(thread, descriptor)
-    return _all(thread, descriptor, memory.load(thread, address, min(size, RW_MAX)))
+    stream = of(thread, descriptor)
+    return _all(thread, descriptor, memory.load(thread, address, min(size, stream.at_once)))
 
 
 def pieces_of(thread: Thread, address: int, count: int) -> list[tuple[int, int]]:

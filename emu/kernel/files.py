@@ -16,6 +16,7 @@ from arch.files import (
     POLLOUT,
     POLLRDNORM,
     POLLWRNORM,
+    RW_MAX,
     S_IFIFO,
 )
 from arch.linux import Errno
@@ -51,13 +52,14 @@ class Node:
 class Stream:
     """What descriptors refer to: an open file. ``users``: how many descriptors do.
 
-    ``status``: access mode and status flags. ``changes``: counts what wakes those who poll for an edge. ``pollable``:
-    whether epoll takes it.
+    ``status``: access mode and status flags. ``at_once``: how many bytes one write takes at most. ``changes``: counts
+    what wakes those who poll for an edge. ``pollable``: whether epoll takes it.
     """
 
     users = 0
     changes = 0
     pollable = True
+    at_once = RW_MAX
 
     @property
     def opened(self) -> bool:

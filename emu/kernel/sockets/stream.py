@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import ClassVar, Literal
 
-from arch.files import POLLERR, POLLHUP
+from arch.files import POLLERR, POLLHUP, RW_MAX
 from arch.linux import Errno
 from arch.sockets import SHUT_RD, SHUT_WR, SOMAXCONN
 from emu.kernel.errors import Refused
@@ -37,6 +37,13 @@ class Connected(Socket):
     @property
     def listens(self) -> bool:  # type: ignore[override]
         return self.state == "listening"
+
+    @property
+    def at_once(self) -> int:  # type: ignore[override]
+        """A stream that does not wait takes no more than the other end has room for: more need not be looked at."""
+        if self.waits or self.inbox.records or self.peer is None:
+            return RW_MAX
+        return max(1, self.peer.inbox.room)
 
     def check_connected(self) -> None:
         if self.state in ("new", "listening"):

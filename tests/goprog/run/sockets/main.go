@@ -65,7 +65,7 @@ func streams(network, address string) {
 	var all sync.WaitGroup
 	for n := 0; n < 5; n++ {
 		all.Add(1)
-		go func() {
+		go func(n int) {
 			defer all.Done()
 			conn, err := net.Dial(network, listener.Addr().String())
 			check(err)
@@ -79,7 +79,7 @@ func streams(network, address string) {
 					fmt.Println("wrong:", answer)
 				}
 			}
-		}()
+		}(n)
 	}
 	all.Wait()
 	check(listener.Close())
