@@ -67,6 +67,8 @@ def test_only_tests_with_a_known_cause_have_one() -> None:
         ("TestAB", "fail", "a reason", (QEMU,)), ("TestB", "fail", table.UNKNOWN, ()),
         ("TestC", "skip", table.UNKNOWN, ()),
     ]  # fmt: skip
+    assert "| sort | arm | TestAB | fail | QEMU | a reason |" in table.markdown([row], "").splitlines()
+    assert list(table.totals([row])) == ["arm: 0 of 1 packages whole, median ratio to QEMU's CPU time -"]
     assert list(causes.stale(known, "sort", "arm", bad.failing())) == ["TestGone"]
     assert list(causes.stale(known, "sort", "386", [])) == []
 
