@@ -90,7 +90,7 @@ def memfd_create(thread: Thread, name: int, flags: int) -> int:
     files.lowest()
     tree.take(COST)
     node = Regular(tree, 0o777)
-    node.links = 0
+    node.links, node.cost = 0, COST
     return files.open(OpenFile(node, O_RDWR), bool(flags & MFD_CLOEXEC))
 
 
