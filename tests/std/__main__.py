@@ -110,9 +110,10 @@ def _show(rows: Sequence[table.Row]) -> None:
 
 def _how(short: bool, rounds: int, seconds: int) -> str:
     tests = "the tests' short form (`-test.short`)" if short else "all of the tests, not their short form"
+    flag = "--short " if short else ""
     return (
         f"{toolchain.go_version('newest')}, {tests}; a run may take {seconds} s of CPU. CPU time is user and system,"
-        f" the least of {rounds}; ratio: to QEMU's, measured in turns. Made by `python -m tests.std --write`."
+        f" the least of {rounds}; ratio: to QEMU's, measured in turns. Made by `python -m tests.std {flag}--write`."
     )
 
 
