@@ -24,7 +24,7 @@ from emu.kernel.clock import SECOND
 from emu.kernel.descriptors import of, wide
 from emu.kernel.errors import Refused
 from emu.kernel.files import Node
-from emu.kernel.nodes import Directory, Regular
+from emu.kernel.nodes import Directory, Link, Regular
 from emu.kernel.opened import OpenFile
 from emu.kernel.paths import at, node_at
 from emu.kernel.table import Thread
@@ -95,7 +95,7 @@ def fchmodat2(thread: Thread, descriptor: int, path: int, mode: int, flags: int)
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
         raise Refused(Errno.EINVAL)
     node = node_at(thread, descriptor, path, flags)
-    if flags & AT_SYMLINK_NOFOLLOW and not isinstance(node, Directory | Regular):
+    if flags & AT_SYMLINK_NOFOLLOW and isinstance(node, Link):
         raise Refused(Errno.EOPNOTSUPP)
     return _chmod(thread, node, mode)
 

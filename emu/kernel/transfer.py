@@ -10,7 +10,7 @@ from emu.kernel import memory, signals
 from emu.kernel.descriptors import of, put_all, wait
 from emu.kernel.errors import Refused
 from emu.kernel.files import Stream
-from emu.kernel.opened import OpenDirectory, OpenFile
+from emu.kernel.opened import OpenDirectory, Opened, OpenFile
 from emu.kernel.pipes import CAPACITY, Reader, Writer
 from emu.kernel.sockets.socket import Socket
 from emu.kernel.table import Thread
@@ -79,13 +79,13 @@ def _seen(stream: Stream, size: int) -> bytes | None:
 def splice(
     thread: Thread, source: int, source_at: int, target: int, target_at: int, size: int, flags: int
 ) -> int | None:
-    """Into a pipe or out of one; the other end is a pipe, a stream's socket or a file at its position."""
+    """Into a pipe or out of one; the other end is a pipe, a stream's socket, a file at its position or a device."""
     first, second = of(thread, source), of(thread, target)
     if not (isinstance(first, Reader) or isinstance(second, Writer)) or source_at or target_at:
         raise Refused(Errno.EINVAL)
     for end in (first, second):
         stream = isinstance(end, Socket) and not end.inbox.records
-        if not (stream or isinstance(end, Reader | Writer | OpenFile)):
+        if not (stream or isinstance(end, Reader | Writer | Opened)):
             raise Refused(Errno.EINVAL)
     if not first.reads or not second.writes:
         raise Refused(Errno.EBADF)
