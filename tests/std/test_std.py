@@ -6,7 +6,7 @@ import pytest
 
 from . import causes, table
 from .packages import HOST, OURS, PACKAGES, QEMU, QUICK, Job
-from .running import UNFINISHED, WHOLE, Ran, outcomes, run
+from .running import UNFINISHED, WHOLE, Ran, name, outcomes, run
 
 SECONDS = 60  # of CPU: many times what any of these needs
 
@@ -24,7 +24,9 @@ def test_a_package_passes(package: str, goarch: str) -> None:
     for routine in ("mcall", "gogo", "systemstack"):
         assert ours.summary["crossings"][routine] > 0
     passed = [ran.passing() for ran in runs.values()]
-    assert set().union(*passed) - passed[0] == set()  # what passes elsewhere passes here, and is not left out
+    told = table.row(job, runs, causes.known()).failures
+    skipped = {name(bad.test) for bad in told if bad.outcome == "skip" and bad.why != table.UNKNOWN}
+    assert set().union(*passed) - passed[0] <= skipped  # what passes elsewhere passes here, and is not left out
 
 
 SAID = """\
