@@ -170,7 +170,7 @@ class LocalDatagram(Local):
             if self not in target._waiting:
                 target._waiting.append(self)
             return None
-        message.source = self.local or Unix()
+        message.source = self.local  # of who has no name nothing is told
         target.deliver(message)
         return len(message.data)
 
