@@ -52,6 +52,8 @@ STATX_BASIC_STATS, STATX_BTIME = 0x7FF, 0x800
 X_OK, ACCESS_BITS = 1, 7
 
 PATH_MAX, NAME_MAX, MOST_LINKS = 4096, 255, 40
+ARG_STRLEN, ARG_MAX = 128 << 10, 2 << 20  # bytes of an argument of execve; of all, environment and pointers too
+INTERPRETERS, SCRIPT_LINE = 5, 256  # files that execve goes through; bytes of the line that names an interpreter
 PIPE_BUF = 4096  # a write of no more than this is not cut in two
 RW_MAX = 0x7FFFF000  # bytes that one read or write moves at most
 IOV_MAX = 1024

@@ -11,7 +11,7 @@ from emu.kernel.clock import SECOND
 from emu.kernel.kernel import Kernel
 from emu.kernel.table import Thread
 from emu.live.process import LiveProcess
-from emu.live.space import READ, WRITE
+from emu.live.space import READ, WRITE, Room
 from emu.machine import PAGE
 
 each = pytest.mark.parametrize(
@@ -30,7 +30,7 @@ class Desk:
 
     def __init__(self, arch: str) -> None:
         self.arch = arches.get(arch)
-        self.process = LiveProcess(self.arch, Program(arch, (), {}), MOST)
+        self.process = LiveProcess(self.arch, Program(arch, (), {}), Room(MOST))
         self.space = self.process.space
         self.space.map(HERE, SIZE, RW)
         self.kernel = Kernel(self.process)

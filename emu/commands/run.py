@@ -30,11 +30,13 @@ _DAY = 24 * 3600 * 10**9  # nanoseconds
               help="Save what the guest wrote at a path, here or at HOST, when it has ended.")
 @click.option("--ncpu", default=2, show_default=True, type=click.IntRange(1, 64), help="CPUs the guest is told of.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Another seed, another schedule.")
-@click.option("--slice", "turn", default=20_000, show_default=True, type=click.IntRange(10), help="Most blocks in a turn.")
+@click.option("--slice", "turn", default=20_000, show_default=True, type=click.IntRange(10),
+              help="Most blocks in a turn.")
 @click.option("--steps", default=20_000_000_000, type=click.IntRange(1), help="Budget, in blocks of instructions.")
 @click.option("--time", "days", default=7.0, show_default=True, type=click.FloatRange(0, min_open=True),
               help="Most virtual time, in days; a program that is stuck wakes for ever.")
-@click.option("--memory", default=2048, show_default=True, type=click.IntRange(64), help="Most memory, in MiB.")
+@click.option("--memory", default=2048, show_default=True, type=click.IntRange(64),
+              help="Most memory of all processes together, in MiB; each costs this host up to 50 MiB more.")
 @click.option("--no-check", is_flag=True, help="Run without looking at crossings.")
 @click.option("--keep-going", is_flag=True, help="Collect broken contracts instead of ending at the first.")
 @click.option("--error-exitcode", default=BROKEN, show_default=True, type=click.IntRange(0, 255),

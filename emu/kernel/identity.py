@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from arch.linux import Errno
 from arch.machines import MACHINE, RELEASE
+from arch.model import Arch
 from arch.structs import RLIMIT, RLIMIT64, RUSAGE, SYSINFO, UTSNAME_FIELD, Layout
 from emu.kernel import memory
 from emu.kernel.clock import SECOND
@@ -231,14 +232,18 @@ def sysinfo(thread: Thread, address: int) -> int:
 
 
 def getrusage(thread: Thread, who: int, address: int) -> int:
-    """The time that threads were on the CPU, all of it in user mode; of children nothing is counted."""
-    threads = {_SELF: thread.task.threads, _THREAD: [thread], _CHILDREN: []}.get(c_int(who))
-    if threads is None:
+    """The time on the CPU, all of it in user mode: a thread's, a process's, or that of children it has waited for."""
+    used = {_SELF: thread.task.ran, _THREAD: thread.ran, _CHILDREN: thread.task.waited}.get(c_int(who))
+    if used is None:
         raise Refused(Errno.EINVAL)
-    seconds, rest = divmod(sum(one.ran for one in threads), SECOND)
-    layout = RUSAGE[thread.kernel.arch.name]
-    memory.store(thread, address, layout.pack(utime=seconds, utime_us=rest // 1000))
+    memory.store(thread, address, usage(thread.kernel.arch, used))
     return 0
+
+
+def usage(arch: Arch, used: int) -> bytes:
+    """What is told of so many nanoseconds on the CPU."""
+    seconds, rest = divmod(used, SECOND)
+    return RUSAGE[arch.name].pack(utime=seconds, utime_us=rest // 1000)
 
 
 def getrandom(thread: Thread, address: int, size: int) -> int:

@@ -257,6 +257,12 @@ class Kernel:
         self._forget_if_orphan(task)
         self._leave(task.process)
 
+    def lead(self, thread: Thread) -> None:
+        """Give a process's only thread the number of the first one, which ended before it, as execve does."""
+        del self._alive[thread.tid]
+        thread.tid = thread.pid
+        self._alive = dict(sorted({**self._alive, thread.tid: thread}.items()))
+
     def move(self, thread: Thread, process: Process) -> None:
         """Let a process's only thread go on where the CPU of another memory stands, as after execve."""
         old = thread.process
@@ -284,6 +290,8 @@ class Kernel:
     def reap(self, child: Task) -> int:
         """Forget an ended child; returns its status."""
         assert child.status is not None
+        if child.parent is not None:
+            child.parent.waited += child.ran + child.waited
         del self.tasks[child.pid]
         return child.status
 

@@ -82,12 +82,17 @@ def string(thread: Thread, address: int, limit: int, too_long: Errno) -> str:
     return octets(thread, address, limit, too_long).decode("utf-8", "backslashreplace")
 
 
-def strings(thread: Thread, address: int, most: int, limit: int) -> tuple[str, ...]:
-    """The texts that a vector of pointers names, up to its null pointer; E2BIG when there are too many."""
+def strings(thread: Thread, address: int, limit: int, room: int) -> tuple[str, ...]:
+    """The texts that a vector of pointers names, up to its null pointer, whatever bytes they hold.
+
+    E2BIG when one has no end within ``limit`` bytes, or all and their pointers take more than ``room``.
+    """
     found: list[str] = []
     arch = thread.process.arch
     while pointer := arch.unpack(load(thread, address + len(found) * arch.word, arch.word)):
-        if len(found) == most:
+        text = octets(thread, pointer, limit, Errno.E2BIG)
+        room -= len(text) + 1 + arch.word
+        if room < 0:
             raise Refused(Errno.E2BIG)
-        found.append(string(thread, pointer, limit, Errno.E2BIG))
+        found.append(text.decode("utf-8", "surrogateescape"))
     return tuple(found)

@@ -18,11 +18,11 @@ _PROCESS, _GROUP, _USER = range(3)
 
 
 def times(thread: Thread, address: int) -> int:
-    """The time that the process was on the CPU, all of it in user mode; of children nothing is counted."""
+    """The time that the process was on the CPU, and that of children it has waited for, all of it in user mode."""
     kernel = thread.kernel
     if address:
-        used = sum(one.ran for one in thread.task.threads) // _TICK
-        memory.store(thread, address, TMS[kernel.arch.name].pack(utime=used))
+        own, children = thread.task.ran // _TICK, thread.task.waited // _TICK
+        memory.store(thread, address, TMS[kernel.arch.name].pack(utime=own, cutime=children))
     return kernel.clock.now // _TICK & kernel.arch.mask >> 1
 
 

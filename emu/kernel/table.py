@@ -35,6 +35,7 @@ class Task:
     of whoever began them. ``owner``, ``owner_group``, ``groups``: user and group ids; everyone is root until told
     otherwise. ``umask``: permissions that new files do not get. ``folder``: where relative paths begin, None for the
     root. ``executable``: the path of its program. ``limits``: those that were set, by number, soft and hard.
+    ``waited``: nanoseconds that the children that it has waited for were on the CPU, and theirs.
     """
 
     kernel: Kernel
@@ -56,6 +57,7 @@ class Task:
     folder: Directory | None = None
     executable: str = ""
     limits: dict[int, tuple[int, int]] = field(default_factory=dict)
+    waited: int = 0
 
     def inherit(self, parent: Task) -> None:
         """Take over what a forked process has from its parent beside memory, descriptors and signals."""
@@ -63,6 +65,11 @@ class Task:
         self.owner, self.owner_group, self.groups = parent.owner, parent.owner_group, parent.groups
         self.umask, self.folder, self.executable = parent.umask, parent.folder, parent.executable
         self.limits = dict(parent.limits)
+
+    @property
+    def ran(self) -> int:
+        """Nanoseconds of virtual time that its threads were on the CPU."""
+        return sum(thread.ran for thread in self.threads)
 
     @property
     def parent_pid(self) -> int:

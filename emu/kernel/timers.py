@@ -58,7 +58,7 @@ class Alarm:
         if self.clock == _THREAD_TIME:
             return self.owner.ran
         if self.clock == _PROCESS_TIME:
-            return sum(thread.ran for thread in self.task.threads)
+            return self.task.ran
         return self.task.kernel.clock.now
 
     def fire(self, kernel: Kernel) -> None:  # noqa: ARG002

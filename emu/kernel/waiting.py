@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from arch.files import O_NONBLOCK, O_RDWR
 from arch.linux import SIGCHLD, Errno
 from arch.signals import LAST, Code
-from arch.structs import RUSAGE, SIGINFO_CHILD
+from arch.structs import SIGINFO_CHILD
 from emu.kernel import memory, sigcalls
 from emu.kernel.descriptors import of
 from emu.kernel.errors import Refused
 from emu.kernel.files import READABLE, Stream
+from emu.kernel.identity import usage as usage_of
 from emu.kernel.memory import c_int
 from emu.kernel.table import Task, Thread
 
@@ -85,10 +86,10 @@ def _ended(thread: Thread, wanted: Wanted, options: int) -> Task | None:
     return next((child for child in _candidates(thread, wanted, options) if child.status is not None), None)
 
 
-def _usage(thread: Thread, address: int) -> None:
-    """Store how much a child has used: nothing is counted."""
+def _usage(thread: Thread, child: Task, address: int) -> None:
+    """Store how much a child has used, with those that it has waited for."""
     if address:
-        memory.store(thread, address, RUSAGE[thread.kernel.arch.name].pack())
+        memory.store(thread, address, usage_of(thread.kernel.arch, child.ran + child.waited))
 
 
 def wait4(thread: Thread, pid: int, status: int, options: int, usage: int) -> int | None:
@@ -107,7 +108,7 @@ def wait4(thread: Thread, pid: int, status: int, options: int, usage: int) -> in
             return None
         if status:
             memory.store(thread, status, child.status.to_bytes(4, "little"))
-        _usage(thread, usage)
+        _usage(thread, child, usage)
         thread.kernel.reap(child)
         return child.pid
 
@@ -136,7 +137,7 @@ def waitid(thread: Thread, kind: int, id_: int, info: int, options: int, usage: 
             return None
         if info:
             memory.store(thread, info, _info(thread, child))
-        _usage(thread, usage)
+        _usage(thread, child, usage)
         if not options & _NO_WAIT:
             thread.kernel.reap(child)
         return 0

@@ -126,7 +126,7 @@ def _time_of(thread: Thread, clock: int) -> int:
     if clock == _THREAD_TIME:
         return thread.ran
     if clock == _PROCESS_TIME:
-        return sum(other.ran for other in thread.task.threads)
+        return thread.task.ran
     raise Refused(Errno.EINVAL)
 
 

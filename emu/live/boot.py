@@ -9,15 +9,15 @@ from collections.abc import Mapping, Sequence
 from random import Random
 
 from arch import auxv
+from arch.files import ARG_MAX
 from arch.linux import Errno
 from emu.kernel.errors import Refused
 from emu.live.process import STACK, STACK_TOP, LiveProcess
-from emu.live.space import EXECUTE, READ, WRITE
+from emu.live.space import EXECUTE, READ, WRITE, NoMemory, pages
 from emu.machine import PAGE
 
 ENVIRONMENT: Mapping[str, str] = {"PATH": "/usr/bin:/bin", "HOME": "/root", "LANG": "C", "TMPDIR": "/tmp"}
 """What a guest's environment holds unless it is told otherwise."""
-MOST_TEXT = 128 << 10  # bytes of arguments and environment
 
 
 def start(
@@ -26,14 +26,19 @@ def start(
 ) -> None:
     """Map the stack, fill it, and let the CPU stand at ``entry``.
 
-    ``environment``: each ``NAME=VALUE``. Raises Refused if the texts are too long.
+    ``environment``: each ``NAME=VALUE``. Raises Refused if the texts are too long, or there is no memory.
     """
     arch, top = process.arch, STACK_TOP[process.arch.word]
-    process.space.map(top - STACK, STACK, READ | WRITE, "stack")
     texts = [*arguments, *environment]
     encoded = [text.encode("utf-8", "surrogateescape") + b"\0" for text in texts]
-    if sum(map(len, encoded)) > MOST_TEXT:
+    size = sum(len(text) + arch.word for text in encoded)
+    if size > ARG_MAX:
         raise Refused(Errno.E2BIG)
+    room = STACK + pages(size)
+    try:
+        process.space.map(top - room, room, READ | WRITE, "stack")
+    except NoMemory:
+        raise Refused(Errno.ENOMEM) from None
     at = top - PAGE // 2
     pointers = []
     for text in (path.encode("utf-8", "surrogateescape") + b"\0", random.randbytes(16), *encoded):

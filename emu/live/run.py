@@ -25,7 +25,7 @@ from emu.live.files import Files, give
 from emu.live.guest import Guest
 from emu.live.loop import Ending, Limits, Loop
 from emu.live.process import MOST_MEMORY, LiveProcess
-from emu.live.space import NoMemory
+from emu.live.space import Room
 from emu.live.totals import Totals
 from emu.live.watching import Broken
 from emu.machine import Stop
@@ -40,7 +40,7 @@ class Settings:
     """What a user may choose. ``environment`` is added to the default one; ``keep_going``: past broken checks.
 
     ``host``: the guest's input and outputs are this process's; otherwise its input is empty and its outputs are kept.
-    ``memory``: bytes. ``files``: what is seen of the host's, beside the program.
+    ``memory``: bytes, of all processes together. ``files``: what is seen of the host's, beside the program.
     """
 
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -63,7 +63,8 @@ class LiveRun:
 
     def __init__(self, binary: GoBinary, arguments: Sequence[str], settings: Settings) -> None:
         self.binary, self._settings = binary, settings
-        self.process = LiveProcess(arches.get(binary.arch), binary.program, settings.memory)
+        self.room = Room(settings.memory)
+        self.process = LiveProcess(arches.get(binary.arch), binary.program, self.room)
         self.kernel = Kernel(self.process)
         for module in (mapping, segments, waits):
             self.kernel.add(module.CALLS)
@@ -119,17 +120,23 @@ class LiveRun:
         binary = self._programs.get(kernel, file, image)
         if len({other.process for other in kernel.threads}) >= MOST_SPACES:
             raise Refused(Errno.ENOMEM)
-        try:
-            process = LiveProcess(self.process.arch, binary.program, self._settings.memory)
-            boot.start(process, binary.entry, image.path, image.argv, image.environment, kernel.random)
-        except NoMemory:
-            raise Refused(Errno.ENOMEM) from None
+        process = self._start(binary, image)
         guest = self._watch(process, binary, f"process {thread.pid}")
         if guest.unchecked:
             self.remarked(image.path, guest.unchecked)
         execution.replace(thread, image)
         self.loop.forget(thread)
         kernel.move(thread, process)
+
+    def _start(self, binary: GoBinary, image: Image) -> LiveProcess:
+        """A program at its first moment. Raises Refused."""
+        process = LiveProcess(self.process.arch, binary.program, self.room)
+        try:
+            boot.start(process, binary.entry, image.path, image.argv, image.environment, self.kernel.random)
+        except Refused:
+            process.close()
+            raise
+        return process
 
     def _copied(self, process: Process, copy: Process) -> None:
         """A fork without vfork: the copy is watched as its model is."""

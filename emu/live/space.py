@@ -20,6 +20,20 @@ class NoMemory(Exception):
     """There is no room for a mapping, or the guest may have no more."""
 
 
+class Room:
+    """What address spaces take their memory from: so many bytes may be accessible in all of them at once."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.used = 0
+
+    def take(self, size: int) -> None:
+        """Take ``size`` bytes more, or give them back if it is less than 0. Raises NoMemory."""
+        if size > 0 and self.used + size > self.most:
+            raise NoMemory
+        self.used += size
+
+
 class Area(NamedTuple):
     """Whole pages from ``start`` up to ``end`` with one protection; ``backed`` by memory or reserved only."""
 
@@ -33,15 +47,15 @@ class Area(NamedTuple):
 class Space:
     """The areas of one address space, in order, and the machine memory behind those that can be touched.
 
-    ``most``: bytes that may be accessible at once. ``floor`` and ``ceiling``: where `find` looks for room, from the top
-    down.
+    ``room``: what it shares with others. ``floor`` and ``ceiling``: where `find` looks for a place, from the top down.
+    ``used``: bytes that are accessible; ``peak``: that ever were at once.
     """
 
-    def __init__(self, machine: Machine, floor: int, ceiling: int, most: int) -> None:
+    def __init__(self, machine: Machine, floor: int, ceiling: int, room: Room) -> None:
         self._machine = machine
         self._floor, self._ceiling = floor, ceiling
         self._areas: list[Area] = []
-        self._most = most
+        self.room = room
         self.used = 0
         self.peak = 0
 
@@ -67,13 +81,13 @@ class Space:
         """Fresh zeros for whole pages; whatever was there is gone. Raises NoMemory."""
         end = start + size
         replaced = sum(min(a.end, end) - max(a.start, start) for a in self._within(start, end) if a.backed)
-        if protection and self.used - replaced + size > self._most:
-            raise NoMemory
+        if protection:
+            self.room.take(size - replaced)
+            self.room.used += replaced  # until it goes, at once
         self.unmap(start, size)
         if protection:
             self._machine.map_host(start, zeros(size), protection)
-            self.used += size
-            self.peak = max(self.peak, self.used)
+            self._count(size)
         self._insert(Area(start, end, protection, bool(protection), name))
 
     def unmap(self, start: int, size: int) -> None:
@@ -114,11 +128,9 @@ class Space:
         index = bisect_right(self._areas, address, key=lambda area: area.start) - 1
         return self._areas[index] if index >= 0 and address < self._areas[index].end else None
 
-    def copy(self, machine: Machine) -> Space:
-        """The same areas over another machine that already holds the same memory."""
-        twin = Space(machine, self._floor, self._ceiling, self._most)
-        twin._areas, twin.used, twin.peak = list(self._areas), self.used, self.peak
-        return twin
+    def close(self) -> None:
+        """Give back what it has taken; what is told of it stays."""
+        self.room.take(-self.used)
 
     # the table
 
@@ -152,6 +164,7 @@ class Space:
     def _drop(self, area: Area) -> None:
         if area.backed:
             self._machine.unmap(area.start, area.end - area.start)
+            self.room.take(area.start - area.end)
             self.used -= area.end - area.start
 
     def _change(self, area: Area, protection: int) -> None:
@@ -159,11 +172,13 @@ class Space:
         if area.backed:
             self._machine.allow(area.start, size, protection)
         elif protection:
-            if self.used + size > self._most:
-                raise NoMemory
+            self.room.take(size)
             self._machine.map_host(area.start, zeros(size), protection)
-            self.used += size
-            self.peak = max(self.peak, self.used)
+            self._count(size)
+
+    def _count(self, size: int) -> None:
+        self.used += size
+        self.peak = max(self.peak, self.used)
 
 
 def pages(size: int) -> int:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import arch as arches
-from emu.live.space import EXECUTE, READ, WRITE, NoMemory, Space, pages
+from emu.live.space import EXECUTE, READ, WRITE, NoMemory, Room, Space, pages
 from emu.machine import PAGE, Machine
 
 FLOOR, CEILING, MOST = 0x10_0000, 0x12_0000, 16 * PAGE
@@ -63,7 +63,7 @@ class Model:
 
 def made() -> tuple[Machine, Space]:
     machine = Machine(arches.get("386"), recording=False)
-    return machine, Space(machine, FLOOR, CEILING, MOST)
+    return machine, Space(machine, FLOOR, CEILING, Room(MOST))
 
 
 def at(number: int) -> int:
@@ -193,7 +193,7 @@ def test_what_is_in_front_of_forgotten_pages_is_kept() -> None:
 
 def test_reservations_cost_nothing() -> None:
     machine = Machine(arches.get("amd64"), recording=False)
-    space = Space(machine, 0x1000, 1 << 47, MOST)
+    space = Space(machine, 0x1000, 1 << 47, Room(MOST))
     for number in range(64):
         space.map(space.find(1 << 36), 1 << 36, 0, f"reservation {number}")
     assert (space.used, list(machine.memory)) == (0, [])
