@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 from collections.abc import Iterator
 
 import click
@@ -18,6 +19,7 @@ _WRITTEN = frozenset(
 _OUTPUT, _ARTIFACTS = "-test.outputdir", "-test.artifacts"
 _COVERAGE = "-test.gocoverdir"  # a folder that it reads and writes
 _GO = "GO"
+_ZONES = "/usr/share/zoneinfo"  # where Go's time package looks for time zones first
 
 
 def environment(texts: tuple[str, ...], module: str | None) -> dict[str, str]:
@@ -36,18 +38,25 @@ def environment(texts: tuple[str, ...], module: str | None) -> dict[str, str]:
     return found
 
 
-def files(folders: tuple[str, ...], outs: tuple[str, ...], module: bool, arguments: tuple[str, ...]) -> Files:
-    """What --dir, --out and --module say; the guest starts in the command's own folder if it is among those given."""
+def files(
+    folders: tuple[str, ...], outs: tuple[str, ...], module: bool, program: str, arguments: tuple[str, ...]
+) -> Files:
+    """What --dir, --out and --module say; the guest starts in the command's own folder if it is among those given.
+
+    With a module come the time zones, and the folder that the go command has built ``program`` in: a test that
+    measures the coverage of other packages finds what it needs of them there.
+    """
     here = _here()
     given = [_pair(text, here) for text in folders]
     saved = [_out(text, here) for text in outs]
     if module:
         around, flags = _module(here), dict(_flags(arguments))
-        given.append((around, around))
         saved += _test_outs(flags, here)
-        coverage = posixpath.join(here, flags.get(_COVERAGE, ""))
-        if flags.get(_COVERAGE) and os.path.isdir(coverage):
-            given.append((coverage, coverage))
+        coverage = posixpath.join(here, flags[_COVERAGE]) if flags.get(_COVERAGE) else ""
+        taken = {path for _, path in given}
+        for folder in dict.fromkeys((around, _built(posixpath.join(here, program)), coverage, _ZONES)):
+            if folder not in taken and os.path.isdir(folder):
+                given.append((folder, folder))
     for number, (host, path) in enumerate(given):
         _check(host, path, [other for _, other in given[:number]])
     return Files(tuple(given), _start(given), tuple(saved))
@@ -91,6 +100,12 @@ def _module(here: str) -> str:
             return here
         above = os.path.dirname(above)
     return above
+
+
+def _built(program: str) -> str:
+    """The folder of its own that the go command has built a program in, if it has."""
+    match = re.match(r".*?/go-build\d+(?=/)", program)
+    return match[0] if match else ""
 
 
 def _start(given: list[tuple[str, str]]) -> str:

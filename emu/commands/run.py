@@ -82,7 +82,7 @@ def run(
         raise click.UsageError("--storm makes many runs, which save nothing: it does not go with --out")
     if (only and file is None) or (storm and file is not None):
         raise click.UsageError("--trace-only belongs to --trace, and --storm makes many runs, which leave no trace")
-    seen = files(folders, outs, module, arguments)
+    seen = files(folders, outs, module, program, arguments)
     settings = Settings(
         environment=settings_of(environment, seen.start if module else None), ncpu=ncpu, checked=not no_check,
         keep_going=keep_going, files=seen,
@@ -107,6 +107,7 @@ def run(
     if not no_check and live.watching is None:
         out.unchecked(live.unchecked)
     live.told = lambda broken: out.broken(live, broken)
+    live.remarked = lambda path, why: out.unchecked(f"{path}: {why}")
     given = [("--dir", f"{host}:{path}") for host, path in seen.folders]
     given += [("--seed", str(seed)), ("--ncpu", str(ncpu)), ("--slice", str(turn))]
     given += [("--trace-only", symbol) for symbol in only]

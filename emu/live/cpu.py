@@ -14,7 +14,7 @@ from emu.live.callbacks import callbacks
 from emu.machine import PAGE, Machine, Stop
 
 TRANSLATIONS = 25  # room for translated code: 32 MiB
-BLOCK_TIME = 4  # virtual nanoseconds that a block takes
+BLOCK_TIME = 10  # virtual nanoseconds that a block takes
 QUERY_TIME = 1_000  # and a call that asks for the time: whoever waits by asking sees it pass
 CALL_TIME = 10_000  # and any other call
 _BREAKPOINTS = (3, 7)

@@ -152,3 +152,13 @@ def test_only_our_own_scripts_are_replaced(tmp_path: Path) -> None:
     assert command("go-exec").code == command("go-exec", "--install", "x", "--uninstall", "y").code == 2
     (tmp_path / "file").write_text("")
     assert command("go-exec", "--install", str(tmp_path / "file")).code == 2
+
+
+def test_coverage_of_other_packages(goarch: str, module: Path) -> None:
+    words = ("-coverpkg=./...", "-coverprofile=cover.out", "./...")
+    code, out = go(goarch, module, "test", "-count=1", "-exec", MODULE, *words)
+    assert code == 0, out
+    assert "of statements in ./..." in out
+    lines = (module / "cover.out").read_text().splitlines()
+    assert lines[0].startswith("mode: ")
+    assert any(line.endswith(" 1") for line in lines), "something was covered"
