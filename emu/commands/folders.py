@@ -59,7 +59,7 @@ def files(
                 given.append((folder, folder))
     for number, (host, path) in enumerate(given):
         _check(host, path, [other for _, other in given[:number]])
-    return Files(tuple(given), _start(given), tuple(saved))
+    return Files(tuple(given), _start(given), tuple(saved), len(outs))
 
 
 def _here() -> str:

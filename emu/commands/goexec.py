@@ -25,22 +25,28 @@ def go_exec(folder: str | None, other: str | None) -> None:
     \b
     stackcarry go-exec --install bin
     """
-    if (folder is None) == (other is None):
+    if bool(folder) == bool(other):
         raise click.UsageError("either --install or --uninstall, with a folder that is on PATH")
     paths = [Path(folder or other or "") / f"go_linux_{arch}_exec" for arch in _ARCHES]
     foreign = [path for path in paths if os.path.lexists(path) and not _ours(path)]
-    if foreign and folder is not None:
+    if foreign and folder:
         raise click.UsageError(f"{foreign[0]} is there already, and not one of ours: nothing was written")
+    for path in foreign:
+        click.echo(f"{path} is not one of ours: it stays", err=True)
+    paths = [path for path in paths if folder or (path not in foreign and path.exists())]
+    if not paths:
+        raise click.UsageError(f"{other} has none of our scripts")
     for path in paths:
         try:
-            if folder is not None:
+            if folder:
                 _write(path)
-            elif path not in foreign:
-                path.unlink(missing_ok=True)
+            else:
+                path.unlink()
         except OSError as error:
             raise click.UsageError(f"{path}: {error.strerror or error}") from None
-        if folder is not None:
-            click.echo(path)
+        click.echo(path)
+    if folder and os.path.abspath(folder) not in map(os.path.abspath, os.get_exec_path()):
+        click.echo(f"{folder} is not on PATH: the go command will not find them yet", err=True)
 
 
 def _ours(path: Path) -> bool:

@@ -126,7 +126,8 @@ def run(
     unsaved = list(save(live.kernel.main.task, seen))
     for problem in unsaved:
         out.refused(problem)
-    sys.exit(CANNOT if unsaved else _code(live.found, ending, error_exitcode))
+    code = _code(live.found, ending, error_exitcode)
+    sys.exit(CANNOT if unsaved and not code else code)
 
 
 def _tracing(live: LiveRun, file: str | None, only: tuple[str, ...], words: list[str]) -> Tracing | None:

@@ -16,12 +16,14 @@ from emu.kernel.table import Task
 class Files(NamedTuple):
     """``folders``: (a folder of the host's, its path in the guests' tree). ``start``: the first process's folder.
 
-    ``outs``: (a path in the guests' tree, the host's file or folder that what guests wrote there is saved as).
+    ``outs``: (a path in the guests' tree, the host's file or folder that what guests wrote there is saved as), of which
+    the first ``asked`` were asked for by name.
     """
 
     folders: tuple[tuple[str, str], ...] = ()
     start: str = "/"
     outs: tuple[tuple[str, str], ...] = ()
+    asked: int = 0
 
 
 def give(task: Task, files: Files) -> None:
@@ -39,17 +41,21 @@ def give(task: Task, files: Files) -> None:
 def save(task: Task, files: Files) -> Iterator[str]:
     """Save the outs; yields in words what could not be. What no guest has written is left alone."""
     tree = task.kernel.tree
-    for path, host in files.outs:
+    for number, (path, host) in enumerate(files.outs):
         try:
             node = tree.resolve(task, _from(files.start, path), tree.root).node
-            for rest, file in _written(task, node):
+        except Refused:
+            node = None
+        written = list(_written(task, node))
+        if not written and number < files.asked:
+            yield f"--out {path}: no guest has written it"
+        try:
+            for rest, file in written:
                 target = os.path.join(host, rest) if rest else host
                 if rest:
                     os.makedirs(os.path.dirname(target), exist_ok=True)
                 with open(target, "wb") as out:
                     out.write(file.read(0, file.size))
-        except Refused:
-            continue
         except OSError as error:
             yield f"{path} cannot be saved as {host}: {error.strerror or error}"
 

@@ -117,17 +117,17 @@ def test_what_is_asked_for_is_saved(
         program, words = toolchain.build("newest", goarch, FOLDER / "folders"), []
     else:
         program, words = toolchain.build("newest", goarch, FOLDER / "envargs"), ["x"]
-    never = ("--out", "a:never", "--out", "/etc/hosts:never")
-    done = command("run", "--dir", given_at, "--out", out, *never, str(program), *words)
+    done = command("run", "--dir", given_at, "--out", out, str(program), *words)
     target = given.parent / saved
     if words:
         assert not target.exists(), "this one writes nothing"
+        assert done.code == 10, "its own"
+        assert f"--out {out.split(':')[0]}: no guest has written it" in done.err
     else:
         assert done.code == 0, done.err
         assert target.read_text() == "the result\n"
         target.unlink()
         os.utime(given, ns=(0, 0))
-    assert not (given / "never").exists(), "it was there before, or is gone"
     if words:
         assert fingerprint(given) == before
 
@@ -140,6 +140,16 @@ def test_a_folder_can_be_saved(goarch: str, given: Path, monkeypatch: pytest.Mon
     saved = given.parent / "saved"
     found = {path.relative_to(saved).as_posix(): path.read_text() for path in saved.rglob("*") if path.is_file()}
     assert found == {"hard": "wor", "new/file": "new"}
+
+
+def test_what_was_there_before_is_not_saved(given: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = toolchain.build("newest", "arm", FOLDER / "folders")
+    monkeypatch.chdir(given)
+    done = command("run", "--dir", ".", "--out", "a:never", "--out", "/etc/hosts:never", str(program))
+    assert done.code == 125
+    assert "--out a: no guest has written it" in done.err
+    assert "--out /etc/hosts: no guest has written it" in done.err
+    assert not (given / "never").exists()
 
 
 def test_what_cannot_be_saved_is_told(given: Path, monkeypatch: pytest.MonkeyPatch) -> None:

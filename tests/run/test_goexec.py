@@ -127,6 +127,7 @@ def test_the_installed_scripts(goarch: str, module: Path, tmp_path: Path) -> Non
     code, out = go(goarch, module, "test", "-v", "-count=1", *words, "./part", PATH=path)
     assert code == 0, out
     assert f"on {goarch}" in out
+    assert "is not on PATH" in done.err
     code, out = go(goarch, module, "run", *words, ".", "one", "two words", PATH=path)
     assert code == 1
     assert f"{goarch} \"far\\n\" <nil> [\"one\" \"two words\"]\n" in out
@@ -147,7 +148,11 @@ def test_only_our_own_scripts_are_replaced(tmp_path: Path) -> None:
     assert done.code == 2
     assert "go_linux_arm_exec is there already" in done.err
     assert fingerprint(tmp_path) == before
-    assert command("go-exec", "--uninstall", str(tmp_path)).code == 0
+    done = command("go-exec", "--uninstall", str(tmp_path))
+    assert done.code == 0
+    assert "go_linux_arm_exec is not one of ours: it stays" in done.err
+    assert [Path(line).name for line in done.out.decode().splitlines()] == ["go_linux_386_exec", "go_linux_amd64_exec"]
+    assert command("go-exec", "--uninstall", str(tmp_path)).code == 2, "nothing is left to remove"
     assert list(tmp_path.iterdir()) == [arm]
     assert command("go-exec").code == command("go-exec", "--install", "x", "--uninstall", "y").code == 2
     (tmp_path / "file").write_text("")
