@@ -26,7 +26,6 @@ from emu.kernel import (
 from emu.kernel.errors import Refused
 from emu.kernel.memory import store_quietly
 from emu.kernel.programs import exited
-from emu.kernel.sockets import calls as socket_calls
 from emu.kernel.table import Thread
 from emu.kernel.waiting import PidFd
 
@@ -107,6 +106,7 @@ def _child(thread: Thread, flags: Clone, stack: int, tls: int | None) -> Thread:
         child = kernel.new_task(process, thread.task, share_files=Clone.FILES in flags)
         child.task.signals = thread.task.signals.child(share=Clone.SIGHAND in flags)
     child.signals = thread.signals.child(keeps_stack=Clone.VM not in flags or Clone.VFORK in flags)
+    child.keeps_capabilities = thread.keeps_capabilities
     parent = process.machine.save()
     if stack:
         process.set_role("sp", stack)
@@ -177,5 +177,10 @@ CALLS: Mapping[str, Callable[..., int | None]] = {
     **transfer.CALLS,
     **storage.CALLS,
     **scheduling.CALLS,
-    **socket_calls.CALLS,
 }
+_SOCKETS = (
+    "socket", "socketpair", "bind", "listen", "connect", "accept", "accept4", "getsockname", "getpeername", "shutdown",
+    "setsockopt", "getsockopt", "send", "sendto", "sendmsg", "recv", "recvfrom", "recvmsg", "socketcall",
+)
+LATER: Mapping[str, str] = dict.fromkeys(_SOCKETS, "emu.kernel.sockets.calls")
+"""Calls that most programs never make -> the module that has them, which is imported for the first one."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from importlib import import_module
 from random import Random
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from arch import linux
 from arch.linux import Errno
@@ -24,6 +25,9 @@ from emu.kernel.virtual import Tree
 from emu.kernel.waits import Sleeper
 from emu.machine import Machine
 from emu.process import Process
+
+if TYPE_CHECKING:
+    from emu.kernel.sockets.network import Network
 
 FIRST_PID = 1000
 
@@ -118,6 +122,13 @@ class Kernel:
         """The files that guests see."""
         return furnish(self)
 
+    @cached_property
+    def network(self) -> Network:
+        """What sockets find each other by."""
+        from emu.kernel.sockets.network import Network
+
+        return Network()
+
     # threads
 
     @property
@@ -163,6 +174,9 @@ class Kernel:
             thread.process.answer(result)
 
     def _call(self, thread: Thread, name: str, arguments: list[int]) -> int | None:
+        if name not in self._handlers and name in calls.LATER:
+            later = import_module(calls.LATER[name]).CALLS
+            self.add({other: later[other] for other in later if other not in self._handlers})
         if name not in self._handlers:
             self.refuse(name)
             return -Errno.ENOSYS

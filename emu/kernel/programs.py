@@ -147,4 +147,13 @@ def _inputs(task: Task, name: str) -> Iterator[Stream]:
     stream.released()
 
 
-PROGRAMS: Mapping[str, Main] = {"true": lambda _task: 0, "false": lambda _task: 1, "echo": echo, "cat": cat}
+def pwd(task: Task) -> Steps:
+    """The path of its folder."""
+    tree = task.kernel.tree
+    yield from write(task, 1, (tree.path(task.folder or tree.root) + "\n").encode("utf-8", "surrogateescape"))
+    return 0
+
+
+PROGRAMS: Mapping[str, Main] = {
+    "true": lambda _task: 0, "false": lambda _task: 1, "echo": echo, "cat": cat, "pwd": pwd,
+}

@@ -12,7 +12,6 @@ from emu.kernel.errors import Refused
 from emu.kernel.files import Stream
 from emu.kernel.opened import OpenDirectory, Opened, OpenFile
 from emu.kernel.pipes import CAPACITY, Reader, Writer
-from emu.kernel.sockets.socket import Socket
 from emu.kernel.table import Thread
 
 _MOST = 1 << 20  # bytes that one call moves
@@ -67,6 +66,8 @@ def sendfile(thread: Thread, target: int, source: int, offset_at: int, size: int
 
 def _seen(stream: Stream, size: int) -> bytes | None:
     """What could be taken out of one end of splice, left where it is; None if there is nothing yet."""
+    from emu.kernel.sockets.socket import Socket
+
     if isinstance(stream, Reader):
         nothing = b"" if not stream.writer.users else None
         return bytes(stream.held[:size]) or nothing
@@ -80,6 +81,8 @@ def splice(
     thread: Thread, source: int, source_at: int, target: int, target_at: int, size: int, flags: int
 ) -> int | None:
     """Into a pipe or out of one; the other end is a pipe, a stream's socket, a file at its position or a device."""
+    from emu.kernel.sockets.socket import Socket
+
     first, second = of(thread, source), of(thread, target)
     if not (isinstance(first, Reader) or isinstance(second, Writer)) or source_at or target_at:
         raise Refused(Errno.EINVAL)

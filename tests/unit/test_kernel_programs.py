@@ -42,7 +42,7 @@ def pipe(desk: Desk) -> tuple[int, int]:
 @pytest.mark.parametrize("folder", ["/bin", "/usr/bin"])
 def test_programs_are_executable_files(arch: str, folder: str) -> None:
     desk = Desk(arch)
-    for name in ("true", "false", "echo", "cat"):
+    for name in ("true", "false", "echo", "cat", "pwd"):
         row = desk.struct(STAT[arch], "newfstatat", HERE, f"{folder}/{name}", after=(0,))
         assert (row["mode"], row["size"] > 0) == (S_IFREG | 0o755, True)
         assert desk.call("faccessat2", HERE, f"{folder}/{name}", 1, 0x200) == 0
@@ -54,7 +54,7 @@ def test_programs_are_executable_files(arch: str, folder: str) -> None:
     [("/bin/true", ("x",), 0, b""), ("/usr/bin/false", (), 1, b""), ("/bin/echo", ("a", "b  c"), 0, b"a b  c\n"),
      ("/bin/echo", ("-n", "a"), 0, b"a"), ("bin/echo", (), 0, b"\n"),
      ("/bin/cat", ("/etc/hostname",), 0, b"localhost\n"),
-     ("/bin/cat", (), 0, b""), ("/bin/cat", ("/none", "/etc/hostname"), 1, b"localhost\n")],
+     ("/bin/pwd", (), 0, b"/\n"), ("/bin/cat", (), 0, b""), ("/bin/cat", ("/none", "/etc/hostname"), 1, b"localhost\n")],
 )
 def test_what_programs_do(arch: str, path: str, arguments: tuple[str, ...], code: int, said: bytes) -> None:
     desk = Desk(arch)

@@ -80,7 +80,7 @@ def _new(thread: Thread, domain: int, kind: int, protocol: int) -> Socket:
     if protocol not in (0, own) and (domain, protocol) != (AF_UNIX, AF_UNIX):
         raise Refused(Errno.EPROTONOSUPPORT)
     made = SOCK_DGRAM if (domain, kind & SOCK_TYPE) == (AF_UNIX, SOCK_RAW) else kind & SOCK_TYPE
-    found = make(network.of(thread.kernel), domain, made, own, O_NONBLOCK if kind & SOCK_NONBLOCK else 0)
+    found = make(thread.kernel.network, domain, made, own, O_NONBLOCK if kind & SOCK_NONBLOCK else 0)
     found.owner = _self(thread)
     return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 from arch.linux import Errno
 from arch.sockets import EPHEMERAL, SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET
@@ -12,7 +11,6 @@ from emu.kernel.files import Stream
 from emu.kernel.sockets.addresses import ANY6, Inet
 
 if TYPE_CHECKING:
-    from emu.kernel.kernel import Kernel
     from emu.kernel.sockets.internet import Bound
     from emu.kernel.sockets.socket import Socket
 
@@ -151,11 +149,3 @@ def _collide(socket: Bound, address: Inet, other: Bound) -> bool:
 
 def _both(one: Bound, other: Bound, option: int) -> bool:
     return bool(one.options.get(SOL_SOCKET, option) and other.options.get(SOL_SOCKET, option))
-
-
-_NETWORKS: WeakKeyDictionary[Kernel, Network] = WeakKeyDictionary()
-
-
-def of(kernel: Kernel) -> Network:
-    """The network of a world."""
-    return _NETWORKS.setdefault(kernel, Network())
