@@ -33,6 +33,7 @@ from emu.process import Process
 
 BLOCKS = 2_000_000_000
 """Blocks that a program may run unless it is told otherwise."""
+NO_MEMORY = "the memory that all processes share is used up; --memory gives more"
 
 
 @dataclass
@@ -119,8 +120,14 @@ class LiveRun:
         kernel = self.kernel
         binary = self._programs.get(kernel, file, image)
         if len({other.process for other in kernel.threads}) >= MOST_SPACES:
+            kernel.refuse(f"execve: {MOST_SPACES} processes have memory of their own")
             raise Refused(Errno.ENOMEM)
-        process = self._start(binary, image)
+        try:
+            process = self._start(binary, image)
+        except Refused as refused:
+            if refused.errno == Errno.ENOMEM:
+                kernel.refuse(f"execve: {NO_MEMORY}")
+            raise
         guest = self._watch(process, binary, f"process {thread.pid}")
         if guest.unchecked:
             self.remarked(image.path, guest.unchecked)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import toolchain
-from whole import Program, Ran, reference, run_file, watched
+from whole import Program, Ran, reference, watched
 
 SCENES = {
     scene.split()[0]: Program("reexec", code, tuple(scene.split()))

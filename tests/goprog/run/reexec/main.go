@@ -14,7 +14,7 @@ var scenes = map[string]func([]string){
 	"start": start, "descriptors": descriptors, "wait": wait, "kill": kill, "group": group,
 	"session": session, "family": family, "orphan": orphan, "exec": execInPlace, "threads": execFromThreads,
 	"files": files, "scripts": scripts, "texts": texts, "deadline": deadline, "many": many, "pipeline": pipeline,
-	"stuck": stuck, "ignored": ignored, "series": series, "bomb": bomb, "memory": memory,
+	"stuck": stuck, "ignored": ignored, "series": series, "bomb": bomb, "memory": memory, "other": other,
 }
 
 func main() {
@@ -45,6 +45,13 @@ func child(part string, args ...string) *exec.Cmd {
 	cmd := exec.Command(value(os.Executable()), append([]string{"child", part}, args...)...)
 	cmd.Stderr = os.Stderr
 	return cmd
+}
+
+// other runs another program.
+func other(args []string) {
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	fmt.Println("other", ended(cmd.Run()))
 }
 
 // ready starts a child and waits until it has said that it is.

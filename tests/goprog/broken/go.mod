@@ -1,0 +1,3 @@
+module goprog/broken
+
+go 1.21
