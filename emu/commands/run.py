@@ -75,6 +75,7 @@ def run(
     from emu.kernel.errors import Refused
     from emu.live.files import save
     from emu.live.loop import Limits
+    from emu.live.outside import handed
     from emu.live.run import LiveRun, Settings, open_program
     from emu.views import live as view
 
@@ -114,7 +115,8 @@ def run(
     words = ["run", *(word for pair in given for word in pair), program, *arguments]
     trace = _tracing(live, file, only, words)
     try:
-        ending = live.run()
+        with handed(live):
+            ending = live.run()
     except KeyboardInterrupt:
         ending = None
     if trace is not None:

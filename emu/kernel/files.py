@@ -23,6 +23,8 @@ from arch.linux import Errno
 from emu.kernel.errors import Refused
 
 MOST = 1024  # descriptors of a process, unless it is told otherwise
+WAITING: list[Host] = []
+"""The stream of the host's that is being read from now, if one is."""
 READABLE, WRITABLE = POLLIN | POLLRDNORM, POLLOUT | POLLWRNORM
 
 
@@ -152,10 +154,13 @@ class Host(Stream):
         if not self.reads:
             raise Refused(Errno.EBADF)
         some = getattr(self._stream, "read1", self._stream.read)  # what there is, not all that was asked for
+        WAITING.append(self)
         try:
             return bytes(some(size) or b"")
         except (OSError, ValueError):
             raise Refused(Errno.EIO) from None
+        finally:
+            WAITING.clear()
 
     def write(self, data: bytes) -> int:
         if not self.writes:

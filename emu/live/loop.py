@@ -49,7 +49,8 @@ class Ending:
 @dataclass
 class Loop:
     """``broken``: is told of a crossing that does not hold, ``faulted`` of a fault, ``at_trap`` of a system call before
-    it is handled, ``trapped`` afterwards, ``stopped`` of every stop, before anything else. Who is told may set
+    it is handled, ``trapped`` afterwards, ``stopped`` of every stop, before anything else. ``between`` is called before
+    each turn. Who is told may set
     ``over``, which ends the run. ``thread``: the one that ran last. ``seen``: the crossings of threads."""
 
     kernel: Kernel
@@ -59,6 +60,7 @@ class Loop:
     faulted: Callable[[Thread, Stop], None] = lambda _thread, _stop: None
     stopped: Callable[[Thread], None] = lambda _thread: None
     trapped: Callable[[Thread], None] = lambda _thread: None
+    between: Callable[[], None] = lambda: None
     over: bool = False
     seen: WeakKeyDictionary[Thread, native.Thread] = field(default_factory=WeakKeyDictionary)
 
@@ -85,6 +87,7 @@ class Loop:
         thread: Thread | None = None
         while main.status is None:
             self._check_interrupt()
+            self.between()
             kernel.clock.fire(kernel)
             thread = self._choose(kernel.runnable(), thread)
             if thread is None:

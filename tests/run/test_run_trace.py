@@ -156,4 +156,5 @@ def test_an_interrupted_run_leaves_a_whole_file(goarch: str, tmp_path: Path) -> 
     assert running.wait(timeout=PATIENCE) == 130
     with open_trace(str(file), verify=True) as recording:
         assert recording.damage is None
-        assert recording.events(recording.steps - 1, recording.steps)[-1].data["outcome"] == "interrupted"
+        end = recording.events(recording.steps - 1, recording.steps)[-1].data
+        assert (end["outcome"], end["end"]) == ("ended", "SIGINT"), "the guest was told, and died of it"

@@ -54,7 +54,8 @@ def test_programs_are_executable_files(arch: str, folder: str) -> None:
     [("/bin/true", ("x",), 0, b""), ("/usr/bin/false", (), 1, b""), ("/bin/echo", ("a", "b  c"), 0, b"a b  c\n"),
      ("/bin/echo", ("-n", "a"), 0, b"a"), ("bin/echo", (), 0, b"\n"),
      ("/bin/cat", ("/etc/hostname",), 0, b"localhost\n"),
-     ("/bin/pwd", (), 0, b"/\n"), ("/bin/cat", (), 0, b""), ("/bin/cat", ("/none", "/etc/hostname"), 1, b"localhost\n")],
+     ("/bin/pwd", (), 0, b"/\n"), ("/bin/cat", (), 0, b""),
+     ("/bin/cat", ("/none", "/etc/hostname"), 1, b"localhost\n")],
 )
 def test_what_programs_do(arch: str, path: str, arguments: tuple[str, ...], code: int, said: bytes) -> None:
     desk = Desk(arch)
