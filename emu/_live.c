@@ -63,7 +63,7 @@ typedef struct {
     uint64_t rows, digest;
     Row ring[RING];
     int64_t failed;
-    uint64_t expected, found;
+    uint64_t expected, found, blamed; /* blamed: the routine that was entered with something wrong already */
     Depth *depths;
     uint64_t room, known;
     uint64_t full; /* a recorder wants to be emptied: stop before the next block */
@@ -230,6 +230,16 @@ static void preempted(Live *l, uint64_t g) {
     d->asked = 0;
 }
 
+/* What holds wherever a crossing begins or ends: registers are those of `now`. */
+static void stand(Live *l, const uint64_t *now, uint64_t address) {
+    const int64_t *also = l->table + l->table[l->standing];
+    Crossing here = {0};
+    memcpy(here.values, now, (size_t)l->registers * sizeof *now);
+    fill(l, also, here.values);
+    const int64_t *found = choose(l, also, &here);
+    if (found) judge(l, l->table + found[3], here.values, now, 0, address);
+}
+
 /* Control has left a watched routine: what its contract says of this moment, and what holds at every crossing's end. */
 static void leave(Live *l, uint64_t address) {
     Thread *t = l->thread;
@@ -246,14 +256,7 @@ static void leave(Live *l, uint64_t address) {
         moved = load(l, where, l->word) - c->values[plan[7]];
     }
     judge(l, l->table + way[3] + 5 * c->stage, c->values, now, moved, address);
-    if (plan[8] && l->standing >= 0 && l->failed < 0) {
-        const int64_t *also = l->table + l->table[l->standing];
-        Crossing here = {0};
-        memcpy(here.values, now, (size_t)l->registers * sizeof *now);
-        fill(l, also, here.values);
-        const int64_t *found = choose(l, also, &here);
-        if (found) judge(l, l->table + found[3], here.values, now, 0, address);
-    }
+    if (plan[8] && l->standing >= 0 && l->failed < 0) stand(l, now, address);
     note(l, c, now, address, plan[8] != 0);
     if (c->plan == l->hook) asked(l, c, running(l, now));
     if (++c->stage < way[2]) {
@@ -312,6 +315,11 @@ static void on_entry(void *uc, uint64_t address, uint32_t size, void *data) {
     registers(l, c->values);
     fill(l, l->table + l->table[w->plan], c->values);
     c->g = running(l, c->values);
+    if (l->blamed == address) l->blamed = 0; /* told already: the run goes on from here */
+    else if (l->table[l->table[w->plan] + 8] && l->standing >= 0) {
+        stand(l, c->values, address);
+        if (l->failed >= 0) { l->blamed = address; return; }
+    }
     if (w->plan == l->hook) c->back = guard_of(l, running(l, c->values));
     if (l->growing >> w->plan & 1) preempted(l, running(l, c->values));
     (void)uc; (void)size;

@@ -69,7 +69,7 @@ class Cpu(Machine):
         live.block_time, live.query_time, live.epoch = BLOCK_TIME, QUERY_TIME, EPOCH
         live.clock_call = linux.number(arch, "clock_gettime")
         live.clock_call64 = linux.find(arch, "clock_gettime64")
-        live.longest = (1 << 64) - 1
+        live.longest = live.span = (1 << 64) - 1
         live.standing, live.failed, live.digest = -1, -1, 0xCBF2_9CE4_8422_2325
         self.nobody = native.Thread()
         live.thread = ctypes.pointer(self.nobody)

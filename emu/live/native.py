@@ -64,7 +64,7 @@ class Live(ctypes.Structure):
         ("guard_word", c_int64), ("hook", c_int64), ("growing", c_int64),
         ("preempt", c_uint64), ("asked", c_uint64), ("lost", c_uint64), ("preempted", c_uint64),
         ("crossings", c_uint64 * MOST_PLANS), ("rows", c_uint64), ("digest", c_uint64), ("ring", Row * RING),
-        ("failed", c_int64), ("expected", c_uint64), ("found", c_uint64),
+        ("failed", c_int64), ("expected", c_uint64), ("found", c_uint64), ("blamed", c_uint64),
         ("depths", POINTER(Depth)), ("room", c_uint64), ("known", c_uint64), ("full", c_uint64),
         ("longest", c_uint64), ("begin", c_uint64), ("end", c_uint64),
     )

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from emu.trace.model import Recording
 from emu.trace.steps import steps
+from emu.views.names import with_target
 
 RUNS = [("mcall", "arm", "modern"), ("mcall", "386", "2014"), ("morestack", "amd64", "modern"), ("gogo", "arm", "2011")]
 
@@ -59,7 +60,7 @@ def test_every_step_is_shown_as_the_tracer_says_it(opened: Open, recording: Reco
             assert set(step.notes) <= set(chips)
             assert page.inner_text("#now .where") == step.where
             current = page.inner_text("#lines [aria-current] .text")
-            assert current.startswith(step.text)
+            assert current.startswith(with_target(recording.header.program, step.text))
             found = shown_registers(page)
             assert list(found) == list(columns)
             assert {name for name, (_, marked, _) in found.items() if marked} == set(step.changed)

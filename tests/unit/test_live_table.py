@@ -75,7 +75,7 @@ class Table:
         live.table, live.plans = self._array.buffer_info()[0], len(self.plans)
         live.goid, live.lo, live.guard = layout["g.goid"], layout["g.stack.lo"], world.era.guards.guard
         live.standing = live.hook = -1
-        live.longest = (1 << 64) - 1
+        live.longest = live.span = (1 << 64) - 1
         self.thread = native.Thread()
         live.thread = ctypes.pointer(self.thread)
 

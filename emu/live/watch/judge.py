@@ -101,6 +101,13 @@ class Judge(Answers):
         values = self._fill(self._plan(number), self._registers())
         crossing.values[: len(values)] = values
         crossing.g = self._g(values)
+        if live.blamed == address:
+            live.blamed = 0  # told already: the run goes on from here
+        elif self._plan(number).stands and live.standing >= 0:
+            self._stand(values, address)
+            if live.failed >= 0:
+                live.blamed = address
+                return
         if number == live.hook:
             crossing.back = self._guard(crossing.g)
         if live.growing >> number & 1:
@@ -141,15 +148,19 @@ class Judge(Answers):
             moved = self._load(then[base] + offset, live.word) - then[plan.top]
         self._judge(way.stages[crossing.stage], then, now, moved, address)
         if plan.stands and live.standing >= 0 and live.failed < 0:
-            also = self._plan(live.standing)
-            values = self._fill(also, now)
-            chosen = self._choose(also, values)
-            if chosen is not None:
-                self._judge(also.ways[chosen].stages[0], values, now, 0, address)
+            self._stand(now, address)
         self._note(crossing, now, address, plan.stands)
         if crossing.plan == live.hook:
             self._asked(crossing, self._g(now))
         self._wait(crossing, way, now[live.sp] + live.pushed)
+
+    def _stand(self, now: Sequence[int], address: int) -> None:
+        """What holds wherever a crossing begins or ends: registers are those of ``now``."""
+        also = self._plan(self._live.standing)
+        values = self._fill(also, now[: self._live.registers])
+        chosen = self._choose(also, values)
+        if chosen is not None:
+            self._judge(also.ways[chosen].stages[0], values, now, 0, address)
 
     def _wait(self, crossing: native.Crossing, way: Way, back: int) -> None:
         """If more moments are to come, wait until SP is ``back``; who waits for less has left by unseen ways."""
