@@ -52,6 +52,7 @@ class End(Stream):
         super().__init__(status, node)
         self._fifo, self._pipe = node, pipe
         self._found = list(node.came)
+        self._alone = not pipe.writer.users
         for side, stream in self._sides():
             stream.users += 1
             node.came[side] += 1
@@ -82,7 +83,7 @@ class End(Stream):
         events = 0
         for _, stream in self._sides():
             events |= stream.ready()
-        nobody_yet = self._fifo.came[1] == self._found[1]
+        nobody_yet = self._alone and self._fifo.came[1] == self._found[1]
         return events & ~POLLHUP if nobody_yet else events
 
     def released(self) -> None:

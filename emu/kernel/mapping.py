@@ -7,12 +7,15 @@ from typing import cast
 
 from arch.linux import Errno
 from emu.kernel import memory
+from emu.kernel.descriptors import of
 from emu.kernel.errors import Refused
+from emu.kernel.opened import OpenFile
 from emu.kernel.table import Thread
 from emu.live.process import LiveProcess
 from emu.live.space import READ, WRITE, NoMemory, Space, pages
 from emu.machine import PAGE
 
+_PRIVATE, _KIND = 2, 15
 _FIXED, _ANONYMOUS, _FIXED_NOREPLACE = 0x10, 0x20, 0x10_0000
 _DONTNEED, _FREE = 4, 8
 _ADVICE = frozenset(range(26))  # known to Linux; all but two change nothing that a guest could see
@@ -24,19 +27,17 @@ def _space(thread: Thread) -> Space:
 
 
 def mmap(thread: Thread, address: int, size: int, protection: int, flags: int, descriptor: int, offset: int) -> int:
-    """Memory of zeros; files are not mapped. The 32-bit call of this number takes a pointer: nobody makes it now."""
+    """Memory of zeros, or what a file holds now. The 32-bit call of this number takes a pointer: nobody makes it."""
     if thread.kernel.arch.word == 4:
         thread.kernel.refuse("mmap by a pointer to its arguments")
         raise Refused(Errno.ENOSYS)
     return _map(thread, address, size, protection, flags, descriptor, offset)
 
 
-def _map(thread: Thread, address: int, size: int, protection: int, flags: int, _descriptor: int, offset: int) -> int:
-    if not flags & _ANONYMOUS:
-        thread.kernel.refuse("mmap of a file")
-        raise Refused(Errno.EACCES)
+def _map(thread: Thread, address: int, size: int, protection: int, flags: int, descriptor: int, offset: int) -> int:
     if not size or address % PAGE or offset % PAGE:
         raise Refused(Errno.EINVAL)
+    data = _content(thread, size, flags, descriptor, offset) if not flags & _ANONYMOUS else b""
     space, size = _space(thread), pages(size)
     if address + size > thread.kernel.arch.mask:
         raise Refused(Errno.ENOMEM)
@@ -45,10 +46,26 @@ def _map(thread: Thread, address: int, size: int, protection: int, flags: int, _
             raise Refused(Errno.EEXIST)
         if not flags & (_FIXED | _FIXED_NOREPLACE):
             address = space.find(size, address)
-        space.map(address, size, protection & _PROTECTIONS)
+        space.map(address, size, protection & _PROTECTIONS or (READ if data else 0))
+        if data:
+            thread.process.machine.memory.write(address, data)
+            space.protect(address, size, protection & _PROTECTIONS)
     except NoMemory:
         raise Refused(Errno.ENOMEM) from None
     return address
+
+
+def _content(thread: Thread, size: int, flags: int, descriptor: int, offset: int) -> bytes:
+    """What is mapped of a file: a copy, so that only who keeps changes to himself may have it."""
+    stream = of(thread, descriptor)
+    if not isinstance(stream, OpenFile):
+        raise Refused(Errno.ENODEV)
+    if flags & _KIND != _PRIVATE:
+        thread.kernel.refuse("mmap of a file that is shared")
+        raise Refused(Errno.ENODEV)
+    if not stream.reads:
+        raise Refused(Errno.EACCES)
+    return stream.read_at(size, offset)
 
 
 def mmap2(thread: Thread, address: int, size: int, protection: int, flags: int, descriptor: int, offset: int) -> int:

@@ -1,6 +1,7 @@
 """Signals that the command gets while its guests run: the first process gets them, as if it had been run itself.
 
-A second Ctrl-C ends the run, as one does while the guest waits for the command's own input.
+SIGINT is for its whole group, as a terminal sends it. A second Ctrl-C ends the run, as one does while the guest waits
+for the command's own input.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ def handed(live: LiveRun) -> Iterator[None]:
 
     def between() -> None:
         while arrived:
-            signals.send_task(live.kernel.main.task, Info(arrived.pop(0), Code.KERNEL))
+            number, first = arrived.pop(0), live.kernel.main.task
+            others = [t for t in live.kernel.tasks.values() if t is not first and t.group == first.group]
+            for task in (first, *(others if number == Signal.SIGINT else ())):
+                signals.send_task(task, Info(number, Code.KERNEL))
 
     live.loop.between = between
     before = {number: host.signal(number, arrive) for number in HANDED}

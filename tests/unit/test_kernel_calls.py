@@ -80,6 +80,19 @@ def test_a_fifo_waits_for_both_sides(arch: str) -> None:
 
 
 @each
+def test_the_end_of_a_fifo_whose_writer_came_first(arch: str) -> None:
+    desk = Fifos(arch)
+    other = desk.kernel.new_thread(desk.task)
+    assert desk.open(O_WRONLY) is None
+    reader = desk.by(other, "openat", HERE, "/tmp/f", O_RDONLY, 0)
+    writer = desk.woken()
+    assert None not in (reader, writer)
+    assert desk.events(reader or 0) == 0
+    desk.done("close", writer or 0)
+    assert desk.events(reader or 0) == POLLHUP
+
+
+@each
 def test_a_fifo_without_waiting(arch: str) -> None:
     desk = Fifos(arch)
     assert desk.open(O_WRONLY | O_NONBLOCK) == -Errno.ENXIO

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from live_desk import FIXED, HERE, MOST, NO_REPLACE, PRIVATE, RW, SIZE, Desk, each
 
+from arch.files import O_RDONLY, O_WRONLY
 from arch.linux import Errno
+from emu.kernel.nodes import Regular
 from emu.live.space import EXECUTE, READ
 from emu.machine import PAGE
 
@@ -42,8 +44,30 @@ def test_what_mmap_refuses(arch: str) -> None:
     assert desk.mmap(0, 0) == -Errno.EINVAL
     assert desk.mmap(0, MOST) == -Errno.ENOMEM  # with what is there it is more than the guest may have
     assert desk.mmap(0, desk.arch.mask & -PAGE, 0) == -Errno.ENOMEM
-    assert desk.call("mmap" if arch == "amd64" else "mmap2", 0, PAGE, RW, PRIVATE, 3, 0) == -Errno.EACCES
-    assert desk.kernel.unknown == {"mmap of a file": 1}
+    call = "mmap" if arch == "amd64" else "mmap2"
+    assert desk.call(call, 0, PAGE, RW, PRIVATE, 3, 0) == -Errno.EBADF
+    assert desk.call(call, 0, PAGE, RW, PRIVATE, 0, 0) == -Errno.ENODEV
+    assert not desk.kernel.unknown
+
+
+@each
+def test_files_are_mapped_as_they_are_now(arch: str) -> None:
+    desk = Desk(arch)
+    tree, call = desk.kernel.tree, "mmap" if arch == "amd64" else "mmap2"
+    file = tree.install("/f", Regular(tree, 0o644, b"a" * PAGE + b"second page"))
+    number = desk.main.task.files.open(file.open(desk.main.task, O_RDONLY))
+    unread = desk.main.task.files.open(file.open(desk.main.task, O_WRONLY))
+    offset = PAGE if arch == "amd64" else 1
+    at = desk.call(call, 0, 2 * PAGE, RW, PRIVATE, number, offset)
+    assert at is not None
+    assert desk.process.machine.read(at, 2 * PAGE) == b"second page".ljust(2 * PAGE, b"\0")
+    hidden = desk.call(call, 0, PAGE, 0, PRIVATE, number, 0)
+    assert hidden is not None
+    assert desk.call("mprotect", hidden, PAGE, READ) == 0
+    assert desk.process.machine.read(hidden, PAGE) == b"a" * PAGE
+    assert desk.call(call, 0, PAGE, READ, PRIVATE, unread, 0) == -Errno.EACCES
+    assert desk.call(call, 0, PAGE, RW, 1, number, 0) == -Errno.ENODEV
+    assert desk.kernel.unknown == {"mmap of a file that is shared": 1}
 
 
 @each

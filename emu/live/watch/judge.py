@@ -45,7 +45,7 @@ class Judge(Answers):
             self._plans[number] = decode(self._live.table, number)
         return self._plans[number]
 
-    def _fill(self, plan: Plan, registers: list[int]) -> list[int]:
+    def _fill(self, plan: Plan, registers: Sequence[int]) -> list[int]:
         """All values of an entry: after the registers the TLS base, 0, and the words that the plan reads."""
         values = [*registers, self._thread.tls, 0]
         for base, offset in plan.loads:
