@@ -1,4 +1,4 @@
-"""What holds where a crossing begins or ends: SP is on the stack of the g that runs, whose guard word is a legal one."""
+"""What holds where a crossing begins or ends: SP is on the stack of the running g, whose guard word is a legal one."""
 
 from __future__ import annotations
 
