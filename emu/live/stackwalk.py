@@ -54,7 +54,7 @@ def _walk(process: LiveProcess, binary: GoBinary, pc: int, sp: int, link: int) -
             return
         file, line = table.line(pc if innermost else pc - 1) or ("?", 0)
         yield Frame(function.name, file, line, pc, sp)
-        if function.name in _OUTERMOST:
+        if function.name in _OUTERMOST and not (innermost and pc == function.address):  # who has left no stack yet
             return
         try:
             if arch.call.return_on_stack:

@@ -94,7 +94,7 @@ class Watching:
         routine = self.plans[now.plan].name
         what = f"{check.role} ({check.source}) → {check.place}" if check else f"control goes on where {routine} leads"
         if now.active:  # what held no more when the routine was entered
-            what = f"on entry {what}"
+            what = f"on entry: {what}"
         goroutine = self._goid(now.g) or self.goroutine()
         expected, found = self._named(live.expected), self._named(live.found)
         return Broken(routine, stage.name, what, expected, found, goroutine, thread)

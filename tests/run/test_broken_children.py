@@ -12,7 +12,7 @@ from test_goexec import MODULE, go
 from test_reports import _without
 from whole import FOLDER, PROGRAMS, command, run_file
 
-REPORT = "stackcarry: systemstack broke its contract: guard (legal for a goroutine) → g.stackguard0\n"
+REPORT = "stackcarry: systemstack broke its contract: on entry: guard (legal for a goroutine) → g.stackguard0\n"
 
 
 @pytest.fixture
@@ -31,6 +31,15 @@ def test_a_spoiled_guard_fails_the_test(goarch: str, module: Path) -> None:
     assert out.count(REPORT) == 1
     assert re.search(r"expected 0x[0-9a-f]+, found 0x1234; goroutine \d+ on thread 1000, after", out), out
     assert "    goprog/broken.TestGuard  " in out
+    assert out.endswith("FAIL\n")
+
+
+@pytest.mark.parametrize("leave", ["yield", "sleep"])
+def test_a_guard_that_would_be_mended_before_anyone_looks(leave: str, goarch: str, module: Path) -> None:
+    """The scheduler writes a new guard before the goroutine runs again: the one that it leaves with is judged."""
+    code, out = go(goarch, module, "test", "-count=1", "-exec", MODULE, ".", "-spoil", "-leave", leave)
+    assert code == 1
+    assert out.count(REPORT.replace("systemstack", "mcall")) == 1
     assert out.endswith("FAIL\n")
 
 

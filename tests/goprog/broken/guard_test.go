@@ -6,10 +6,12 @@ import (
 	"os/exec"
 	"runtime"
 	"testing"
+	"time"
 )
 
 var (
 	spoil    = flag.Bool("spoil", false, "break a contract here")
+	leave    = flag.String("leave", "", "how the stack is left then")
 	children = flag.Int("children", 0, "how many processes break one")
 )
 
@@ -18,8 +20,16 @@ func TestSound(t *testing.T) {
 }
 
 func TestGuard(t *testing.T) {
-	if *spoil {
-		SpoilGuard()
+	if !*spoil {
+		return
+	}
+	SpoilGuard()
+	switch *leave {
+	case "yield":
+		runtime.Gosched()
+	case "sleep":
+		time.Sleep(1)
+	default:
 		runtime.Callers(0, make([]uintptr, 8)) // to the system's stack and back
 	}
 }
