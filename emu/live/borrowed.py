@@ -28,6 +28,7 @@ from emu.live.process import LiveProcess
 from emu.live.stackwalk import Frame, walk
 
 _HELPERS = ("runtime.duffcopy", "runtime.duffzero", "runtime.memmove", "runtime.memclrNoHeapPointers")
+_FORKS = 32  # what is translated anew for each adds up in the engine's room for code, which is emptied now and then
 _WATCHED = 3  # frames whose code is made to tell: the system call's stub, who calls it, and who called that
 
 
@@ -136,6 +137,8 @@ class Borrowed:
             self._retranslate(loan)
             if not self.out:
                 self._kernel.witnesses.remove(self)
+                if self.loans % _FORKS == 0:
+                    self._machine.forget_translations()
 
     def close(self) -> None:
         """The process is gone, and nobody will give anything back."""
