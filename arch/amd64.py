@@ -15,6 +15,7 @@ ARCH = Arch(
     roles=frozen({"sp": "rsp", "pc": "rip", "flags": "rflags", "ctxt": "rdx", "result": "rax", "fp": "rbp"}),
     flag_bits=frozen({"C": 0, "Z": 6, "S": 7, "O": 11}),
     flags_fixed=0x2,
+    lazy_flags=rb"\x0f\xc7[\x08-\x0f\x48-\x4f\x88-\x8f]",  # cmpxchg8b, cmpxchg16b
     vectors=tuple(f"xmm{number}" for number in range(16)),
     alignment=1,
     nop=b"\x90",

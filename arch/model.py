@@ -92,8 +92,9 @@ class Arch(NamedTuple):
     ``pc``, ``flags``, ``link``, ``ctxt`` (closure context), ``result``, ``fp`` (frame pointer as Go
     keeps it). ``flag_bits``: condition flag -> bit number in the flags register. ``flags_fixed``: bits that
     are always set in it. ``gives_way``: mask and value of instructions by which a thread says that it only waits, where
-    the engine calls them illegal. ``vectors``: the vector registers that Go uses. ``alignment``: bytes an instruction's
-    address is a multiple of. ``nop``: one no-op.
+    the engine calls them illegal. ``lazy_flags``: a pattern of the encodings that need the flags of the instruction
+    before them, which the engine has not worked out then unless a hook is called. ``vectors``: the vector registers
+    that Go uses. ``alignment``: bytes an instruction's address is a multiple of. ``nop``: one no-op.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Arch(NamedTuple):
     tls: Tls
     internal: InternalAbi | None = None
     gives_way: tuple[int, int] | None = None
+    lazy_flags: bytes | None = None
 
     @property
     def mask(self) -> int:

@@ -405,6 +405,9 @@ static void on_syscall(void *uc, void *data) {
     (void)uc;
 }
 
+/* The engine works out the CPU's flags before it calls this: no more is wanted. */
+static void on_settle(void *uc, uint64_t address, uint32_t size, void *data) { (void)uc; (void)address; (void)size; (void)data; }
+
 /* The run is over: give back what it has taken. */
 static void on_close(Live *l) {
     free(l->depths);
@@ -420,7 +423,7 @@ PyMODINIT_FUNC PyInit__live(void) {
     struct { const char *name; void *address; } functions[] = {
         {"block", (void *)on_block}, {"entry", (void *)on_entry}, {"breakpoint", (void *)on_breakpoint},
         {"ticks", (void *)on_ticks}, {"fill", (void *)on_fill}, {"interrupt", (void *)on_interrupt}, {"syscall", (void *)on_syscall},
-        {"close", (void *)on_close},
+        {"settle", (void *)on_settle}, {"close", (void *)on_close},
     };
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         PyObject *address = PyLong_FromVoidPtr(functions[i].address);

@@ -61,7 +61,7 @@ class Answers:
         return {
             "breakpoint": CODE(self._kept(self._on_breakpoint)), "ticks": CODE(self._kept(self._on_ticks)),
             "fill": _FILL(self._kept(self._on_fill)), "interrupt": _INTERRUPT(self._kept(self._on_interrupt)),
-            "syscall": _SYSCALL(self._kept(self._on_syscall)),
+            "syscall": _SYSCALL(self._kept(self._on_syscall)), "settle": CODE(lambda *_: None),
         }
 
     def run(self, start: Callable[[], int]) -> int:

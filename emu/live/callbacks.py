@@ -14,7 +14,7 @@ from emu.live import native
 if TYPE_CHECKING:
     from emu.live.cpu import Cpu
 
-NAMES = ("block", "entry", "breakpoint", "ticks", "interrupt", "syscall", "fill")
+NAMES = ("block", "entry", "breakpoint", "ticks", "interrupt", "syscall", "fill", "settle")
 
 
 def callbacks(cpu: Cpu) -> tuple[dict[str, Any], Callable[[Callable[[], int]], int]]:

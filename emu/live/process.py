@@ -71,7 +71,10 @@ class LiveProcess(Process):
         for area in self.space:
             twin.space.map(area.start, area.end - area.start, area.protection if area.backed else 0, area.name)
             if area.backed:
-                twin.machine.memory.write(area.start, self.machine.read(area.start, area.end - area.start))
+                content = self.machine.read(area.start, area.end - area.start)
+                twin.machine.memory.write(area.start, content)
+                if area.protection & EXECUTE:
+                    twin.machine.settle_flags(area.start, content)
 
     def close(self) -> None:
         """Give back the engine and all memory. What the CPU's callbacks have counted can still be read."""
@@ -91,5 +94,7 @@ def _load(process: LiveProcess, segments: Iterable[Segment]) -> int:
         process.machine.write(segment.address, segment.data)
         if segment.executable and not segment.writable:
             process.machine.expect_code(start, start + size)
+        if segment.executable:
+            process.machine.settle_flags(segment.address, segment.data)
         end = max(end, start + size)
     return end

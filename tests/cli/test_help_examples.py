@@ -20,6 +20,7 @@ from emu.cli import cli
 CODES = {
     "--variant committed --schedule a24b9": 1,  # this interleaving breaks
     "stackcarry diff amd64.trace arm.trace": 1,  # the architectures carry different things
+    "--out result ./program": 125,  # this program writes no such file, which is said
 }
 FILES = {
     "switch.s": "switch:\n    str sp, [r0]\n    ldr sp, [r1]\n    mov pc, lr\n",
