@@ -27,6 +27,7 @@ ENVIRONMENT = {"HOME": "/root", "LANG": "C", "PATH": "/usr/bin:/bin", "TMPDIR": 
 """What a guest finds if nothing else is said."""
 HOOK = "-gcflags=all=-d=maymorestack=runtime.mayMoreStackPreempt"
 PATIENCE = 300  # seconds by the clock after which a test gives up on a command
+ATTEMPTS = 4  # of QEMU, in that time: one that starts a child is stuck now and then
 
 
 @dataclass(frozen=True)
@@ -157,10 +158,17 @@ def reference(program: Program, version: str, goarch: str) -> Ran | None:
     if launcher is None:
         return None
     path = program.build(version, goarch)
-    done = subprocess.run(
-        [*launcher, str(path), *program.args],
-        input=program.stdin, capture_output=True, timeout=PATIENCE, check=False, env=ENVIRONMENT,
-    )  # fmt: skip
+    for attempt in range(ATTEMPTS):
+        try:
+            done = subprocess.run(
+                [*launcher, str(path), *program.args],
+                input=program.stdin, capture_output=True, timeout=PATIENCE / ATTEMPTS, check=False, env=ENVIRONMENT,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            if not launcher or attempt == ATTEMPTS - 1:
+                raise
+        else:
+            break
     return Ran(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
 
 
@@ -171,7 +179,7 @@ def _launcher(goarch: str) -> list[str] | None:
         return None
     if goarch in native:
         return []
-    # qemu-i386 is no reference: Go's newest releases do not run under it.
+    # qemu-i386 is no reference: a signal that strikes running code ends Go's newest releases under it.
     found = shutil.which(f"qemu-{goarch}") if goarch == "arm" else None
     return None if found is None else [found]
 
